@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A thread's own door to the pool: a stack of ops in front of the freelist. Most calls touch only
+ * it, with plain loads and stores. An empty stack takes all of one freelist word (refill); a full
+ * one gives back its older half (spill). A lane of capacity 0 has no stack: it takes and gives one
+ * op at a time, and any thread may use it at once.
+ */
+#ifndef REOP_LANE_H
+#define REOP_LANE_H
+
+#include "freelist.h"
+#include "slot.h"
+
+#include <string.h>
+
+#define LANE_CAPACITY_MAX 128u
+
+/* The rare halves stay out of line, so that the common ones need no stack frame. */
+#if defined(__GNUC__)
+#define LANE_RARE __attribute__((noinline, unused)) static
+#else
+#define LANE_RARE static
+#endif
+
+/* count <= capacity: what a lane can hide from an empty verdict. A refill's 1 << bits_shift is no
+ * more than capacity, if that is not 0. */
+struct reop_lane {
+    uint32_t count;
+    uint32_t capacity;
+    reop_pool *pool;
+    struct slot *slots;
+    const struct freelist *freelist;
+    _Atomic uint32_t home; /* the word to look at first: a hint */
+    struct slot *cached[]; /* capacity entries, the newest last */
+};
+
+static inline void lane_init(struct reop_lane *lane, reop_pool *pool, struct slot *slots,
+                             const struct freelist *freelist, uint32_t capacity, uint32_t home)
+{
+    lane->count = 0;
+    lane->capacity = capacity;
+    lane->pool = pool;
+    lane->slots = slots;
+    lane->freelist = freelist;
+    atomic_init(&lane->home, home);
+}
+
+/* Takes from the freelist: the word of a whole refill, or one op. */
+static inline uint64_t lane_take(struct reop_lane *lane, uint32_t *word_out)
+{
+    uint32_t home = atomic_load_explicit(&lane->home, memory_order_relaxed); /* a hint */
+    uint64_t bits = freelist_take(lane->freelist, home, lane->capacity != 0, word_out);
+
+    if (bits != 0 && *word_out != home)
+        atomic_store_explicit(&lane->home, *word_out, memory_order_relaxed);
+    return bits;
+}
+
+/* The stack is empty. NULL: so was the freelist, at some instant inside the call. */
+LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
+{
+    uint32_t word = 0;
+    uint64_t bits = lane_take(lane, &word);
+    struct slot *first = lane->slots + ((size_t) word << lane->freelist->bits_shift);
+    uint32_t count = 0;
+
+    if (bits == 0)
+        return NULL;
+    while ((bits & (bits - 1)) != 0) { /* the lowest bit is handed out */
+        uint32_t bit = FREELIST_BITS_MAX - 1 - (uint32_t) __builtin_clzll(bits);
+
+        lane->cached[count++] = first + bit;
+        bits ^= UINT64_C(1) << bit;
+    }
+    if (lane->capacity)
+        lane->count = count; /* else there is nothing to write, and others may be reading */
+    return first + __builtin_ctzll(bits);
+}
+
+/* NULL: the stack is empty. */
+static inline struct slot *lane_pop(struct reop_lane *lane)
+{
+    uint32_t count = lane->count;
+
+    if (REOP_UNLIKELY(count == 0))
+        return NULL;
+    lane->count = count - 1;
+    return lane->cached[count - 1];
+}
+
+/* False: the stack is full, or there is none. */
+static inline bool lane_push(struct reop_lane *lane, struct slot *slot)
+{
+    uint32_t count = lane->count;
+
+    if (REOP_UNLIKELY(count == lane->capacity))
+        return false;
+    lane->cached[count] = slot;
+    lane->count = count + 1;
+    return true;
+}
+
+/* Gives ops back to the freelist, those of one word at once. The table is indexed by the low bits
+ * of the word's number, so neighbours meet in it and strangers rarely collide. */
+static inline void lane_spill(const struct reop_lane *lane, struct slot *const slots[],
+                              uint32_t count)
+{
+    const struct freelist *freelist = lane->freelist;
+    uint64_t used = 0;
+    uint64_t bits[FREELIST_BITS_MAX];
+    uint32_t words[FREELIST_BITS_MAX];
+    uint32_t span = UINT32_MAX;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = (uint32_t) (slots[i] - lane->slots);
+        uint32_t word = index >> freelist->bits_shift;
+        uint64_t bit = UINT64_C(1) << (index & ((1u << freelist->bits_shift) - 1));
+        uint32_t entry = word % FREELIST_BITS_MAX;
+
+        if ((used >> entry & 1) && words[entry] == word) {
+            bits[entry] |= bit;
+            continue;
+        }
+        if (used >> entry & 1) {
+            freelist_give(freelist, words[entry], bits[entry]);
+            freelist_count(freelist, freelist_span_of(freelist, words[entry]));
+        }
+        used |= UINT64_C(1) << entry;
+        words[entry] = word;
+        bits[entry] = bit;
+    }
+    for (; used != 0; used &= used - 1) {
+        uint32_t entry = (uint32_t) __builtin_ctzll(used);
+        uint32_t next = freelist_span_of(freelist, words[entry]);
+
+        if (next != span && span != UINT32_MAX)
+            freelist_count(freelist, span);
+        span = next;
+        freelist_give(freelist, words[entry], bits[entry]);
+    }
+    if (span != UINT32_MAX)
+        freelist_count(freelist, span);
+}
+
+static inline void lane_give(const struct reop_lane *lane, const struct slot *slot)
+{
+    const struct freelist *freelist = lane->freelist;
+    uint32_t index = (uint32_t) (slot - lane->slots);
+    uint32_t word = index >> freelist->bits_shift;
+
+    freelist_give(freelist, word, UINT64_C(1) << (index & ((1u << freelist->bits_shift) - 1)));
+    freelist_count(freelist, freelist_span_of(freelist, word));
+}
+
+/* For an op that lane_push() refused. */
+LANE_RARE void lane_overflow(struct reop_lane *lane, struct slot *slot)
+{
+    uint32_t batch = (lane->capacity + 1) / 2;
+
+    if (lane->capacity == 0) {
+        lane_give(lane, slot);
+        return;
+    }
+    lane_spill(lane, lane->cached, batch);
+    lane->count -= batch;
+    memmove(lane->cached, lane->cached + batch, lane->count * sizeof(struct slot *));
+    lane->cached[lane->count++] = slot;
+}
+
+static inline struct slot *lane_acquire(struct reop_lane *lane)
+{
+    struct slot *slot = lane_pop(lane);
+
+    return slot ? slot : lane_refill(lane);
+}
+
+static inline void lane_release(struct reop_lane *lane, struct slot *slot)
+{
+    if (!lane_push(lane, slot))
+        lane_overflow(lane, slot);
+}
+
+#endif

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The pool's public face: create and destroy, the calls on lanes, waiters, and who holds it.
+ */
+#include "pool.h"
+
+#include "lane.h"
+#include "slab.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Whoever sleeps in reop_acquire_wait(). On its own stack, and in the pool's queue until it is
+ * done; all under waiters_lock. */
+struct waiter {
+    struct waiter *next;
+    struct slot *slot; /* what it was handed. NULL: interrupted */
+    bool done;
+    struct sync_cond cond;
+};
+
+/* attention: what a release must look at once the op is in its lane. */
+#define ATTENTION_FENCE  1u /* the system has no asymmetric barrier: look again, with a fence */
+#define ATTENTION_WAITER 2u /* times the number of waiters in the queue */
+
+/* slab.slot_count == bits in the freelist + cached in lanes + held + in flight + on the way from
+ * one to another. */
+struct reop_pool {
+    struct slab slab; /* down to owned: constant after create */
+    struct freelist freelist;
+    unsigned char *lanes; /* lane_count private ones, then the shared one */
+    uint32_t lane_count;
+    uint32_t lane_stride;
+    const char *why;
+    void *owned; /* what to give back to the allocator */
+
+    alignas(128) _Atomic uint64_t attention;
+
+    alignas(128) struct sync_mutex waiters_lock;
+    struct waiter *oldest; /* the queue is FIFO */
+    struct waiter **newest_link;
+
+    struct sync_mutex holders_lock;
+    void *holders[SLOT_HOLDERS_MAX]; /* engines */
+};
+
+void check_failed(const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "reop: %s\n", line);
+    abort();
+}
+
+/* --- create and destroy ------------------------------------------------------------------ */
+
+static struct reop_lane *lane_at(const reop_pool *pool, uint32_t index)
+{
+    return (struct reop_lane *) (void *) (pool->lanes + (size_t) index * pool->lane_stride);
+}
+
+static void lanes_init(reop_pool *pool, uint32_t capacity)
+{
+    for (uint32_t index = 0; index <= pool->lane_count; index++) {
+        uint64_t home = (uint64_t) index * pool->freelist.word_count / (pool->lane_count + 1);
+
+        lane_init(lane_at(pool, index), pool, pool->slab.slots, &pool->freelist,
+                  index < pool->lane_count ? capacity : 0, (uint32_t) home);
+    }
+}
+
+static void pool_init(reop_pool *pool, unsigned char *block, const struct slab_plan *plan)
+{
+    struct slab *slab = &pool->slab;
+
+    slab->slots = (struct slot *) (void *) (block + plan->slots);
+    slab->slot_count = plan->slot_count;
+    slab->context_stride = (uint32_t) plan->context_stride;
+    slab->contexts = block + plan->contexts;
+    slab->buffers = block + plan->buffers;
+    slab->buffer_stride = (size_t) plan->buffer_stride;
+    for (uint32_t index = 0; index < slab->slot_count; index++) {
+        slab->slots[index].pool = pool;
+        slab->slots[index].index = index;
+    }
+    freelist_init(&pool->freelist, (struct freelist_line *) (void *) (block + plan->lines),
+                  (_Atomic uint64_t *) (void *) (block + plan->dry), plan->slot_count,
+                  plan->bits_shift);
+    pool->lanes = block + plan->lanes;
+    pool->lane_stride = plan->lane_stride;
+    lanes_init(pool, plan->lane_capacity);
+    atomic_init(&pool->attention, sync_barrier_init() ? 0 : ATTENTION_FENCE);
+    sync_mutex_init(&pool->waiters_lock);
+    sync_mutex_init(&pool->holders_lock);
+    pool->newest_link = &pool->oldest;
+}
+
+size_t reop_pool_footprint(const reop_pool_config *config)
+{
+    struct slab_plan plan;
+
+    return slab_plan(config, sizeof(reop_pool), &plan) ? slab_footprint(&plan) : 0;
+}
+
+int reop_pool_create(const reop_pool_config *config, reop_pool **pool_out)
+{
+    struct slab_plan plan;
+    unsigned char *block;
+    reop_pool *pool;
+    void *owned;
+
+    if (!slab_plan(config, sizeof(reop_pool), &plan))
+        return -EINVAL;
+    if (config->memory != NULL && config->memory_size < slab_footprint(&plan))
+        return -EINVAL;
+    block = slab_create(config, &plan, &owned);
+    if (block == NULL)
+        return -ENOMEM;
+    pool = (reop_pool *) (void *) block;
+    pool->why = "";
+    if (config->flags & REOP_POOL_HUGE_PAGES)
+        pool->why = sync_huge_pages(block, (size_t) plan.size);
+    pool->owned = owned;
+    pool->lane_count = config->lane_count;
+    pool_init(pool, block, &plan);
+    *pool_out = pool;
+    return 0;
+}
+
+static bool every_op_is_home(const reop_pool *pool)
+{
+    uint32_t count = freelist_free_count(&pool->freelist);
+
+    for (uint32_t index = 0; index < pool->lane_count; index++)
+        count += lane_at(pool, index)->count;
+    return count == pool->slab.slot_count;
+}
+
+static bool is_held_by_an_engine(reop_pool *pool)
+{
+    bool held = false;
+
+    sync_lock(&pool->holders_lock);
+    for (uint32_t index = 0; index < SLOT_HOLDERS_MAX; index++)
+        held |= pool->holders[index] != NULL;
+    sync_unlock(&pool->holders_lock);
+    return held;
+}
+
+int reop_pool_destroy(reop_pool *pool)
+{
+    if (is_held_by_an_engine(pool) || !every_op_is_home(pool))
+        return -EBUSY;
+    sync_mutex_destroy(&pool->holders_lock);
+    sync_mutex_destroy(&pool->waiters_lock);
+    slab_free(pool->owned);
+    return 0;
+}
+
+const char *reop_pool_why(const reop_pool *pool)
+{
+    return pool->why;
+}
+
+reop_lane *reop_pool_lane(reop_pool *pool, uint32_t index)
+{
+    return index < pool->lane_count ? lane_at(pool, index) : NULL;
+}
+
+reop_lane *reop_pool_shared_lane(reop_pool *pool)
+{
+    return lane_at(pool, pool->lane_count);
+}
+
+void *reop_op_context(reop_op *op)
+{
+    const struct slot *slot = slot_of(op);
+    const struct slab *slab = &slot->pool->slab;
+
+    return slab->context_stride ? slab->contexts + (size_t) slot->index * slab->context_stride
+                                : NULL;
+}
+
+void *reop_op_buffer(reop_op *op)
+{
+    const struct slot *slot = slot_of(op);
+    const struct slab *slab = &slot->pool->slab;
+
+    return slab->buffer_stride ? slab->buffers + (size_t) slot->index * slab->buffer_stride : NULL;
+}
+
+/* --- waiters ----------------------------------------------------------------------------- */
+
+/* waiters_lock is held. */
+static struct waiter *waiter_pop(reop_pool *pool)
+{
+    struct waiter *waiter = pool->oldest;
+
+    if (waiter == NULL)
+        return NULL;
+    pool->oldest = waiter->next;
+    if (pool->oldest == NULL)
+        pool->newest_link = &pool->oldest;
+    atomic_fetch_sub(&pool->attention, ATTENTION_WAITER);
+    return waiter;
+}
+
+static void waiter_push(reop_pool *pool, struct waiter *waiter)
+{
+    *pool->newest_link = waiter;
+    pool->newest_link = &waiter->next;
+    atomic_fetch_add(&pool->attention, ATTENTION_WAITER);
+}
+
+static void waiter_remove(reop_pool *pool, const struct waiter *waiter)
+{
+    struct waiter **link = &pool->oldest;
+
+    while (*link != waiter)
+        link = &(*link)->next;
+    *link = waiter->next;
+    if (*link == NULL)
+        pool->newest_link = link;
+    atomic_fetch_sub(&pool->attention, ATTENTION_WAITER);
+}
+
+static void waiter_end(struct waiter *waiter, struct slot *slot)
+{
+    waiter->slot = slot;
+    waiter->done = true;
+    sync_signal(&waiter->cond);
+}
+
+/* Hands what the lane and the freelist have to the oldest waiters. waiters_lock is held. */
+static void waiters_serve(reop_pool *pool, struct reop_lane *lane)
+{
+    while (pool->oldest != NULL) {
+        struct slot *slot = lane_acquire(lane);
+
+        if (slot == NULL)
+            return;
+        waiter_end(waiter_pop(pool), slot);
+    }
+}
+
+/* The rare half of attend(). */
+LANE_RARE void attend_waiters(struct reop_lane *lane)
+{
+    reop_pool *pool = lane->pool;
+
+    /* Where there is no asymmetric barrier this is the fence: it comes before the waiter's own
+     * addition, which then sees all that was done before it, or after, and sees the waiter. */
+    if (atomic_fetch_add(&pool->attention, 0) < ATTENTION_WAITER)
+        return;
+    sync_lock(&pool->waiters_lock);
+    waiters_serve(pool, lane);
+    sync_unlock(&pool->waiters_lock);
+}
+
+/* After an op was put into the lane or the freelist. A waiter makes itself known, runs
+ * sync_barrier() and then looks for an op: either this load comes after the barrier and sees it, or
+ * the op was put before and counts as free in the waiter's verdict. The barrier makes this thread's
+ * fence for it, so the compiler's is enough here. */
+static inline void attend(struct reop_lane *lane)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    if (REOP_UNLIKELY(atomic_load_explicit(&lane->pool->attention, memory_order_relaxed) != 0))
+        attend_waiters(lane);
+}
+
+/* At the deadline the op may just have been handed over: done decides, under the lock. */
+static struct slot *wait_for_slot(struct reop_lane *lane, int64_t deadline_ns)
+{
+    reop_pool *pool = lane->pool;
+    struct waiter waiter = {.next = NULL};
+
+    sync_cond_init(&waiter.cond);
+    sync_lock(&pool->waiters_lock);
+    waiter_push(pool, &waiter);
+    sync_barrier(); /* pairs with attend() */
+    waiters_serve(pool, lane);
+    while (!waiter.done) {
+        if (!sync_wait(&waiter.cond, &pool->waiters_lock, deadline_ns) && !waiter.done) {
+            waiter_remove(pool, &waiter);
+            break;
+        }
+    }
+    sync_unlock(&pool->waiters_lock);
+    sync_cond_destroy(&waiter.cond);
+    return waiter.slot;
+}
+
+void reop_pool_interrupt(reop_pool *pool)
+{
+    struct waiter *waiter;
+
+    sync_lock(&pool->waiters_lock);
+    while ((waiter = waiter_pop(pool)) != NULL)
+        waiter_end(waiter, NULL);
+    sync_unlock(&pool->waiters_lock);
+}
+
+/* --- acquire and release ----------------------------------------------------------------- */
+
+static inline reop_op *hand_out(struct slot *slot)
+{
+    slot_take(slot);
+    slot->op.user = NULL;
+    slot->op.on_done = NULL;
+    return &slot->op;
+}
+
+static inline struct slot *take_back(const struct reop_lane *lane, reop_op *op)
+{
+    struct slot *slot = slot_of(op);
+
+    REOP_CHECK(slot->pool == lane->pool, "release of op %p to a lane of another pool",
+               (const void *) op);
+    slot_give(slot);
+    return slot;
+}
+
+LANE_RARE reop_op *acquire_refilling(reop_lane *lane)
+{
+    struct slot *slot = lane_refill(lane);
+
+    return slot ? hand_out(slot) : NULL;
+}
+
+reop_op *reop_acquire(reop_lane *lane)
+{
+    struct slot *slot = lane_pop(lane);
+
+    return REOP_LIKELY(slot != NULL) ? hand_out(slot) : acquire_refilling(lane);
+}
+
+uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
+{
+    uint32_t count = 0;
+
+    while (count < max) {
+        struct slot *slot = lane_acquire(lane);
+
+        if (slot == NULL)
+            break;
+        ops[count++] = hand_out(slot);
+    }
+    return count;
+}
+
+reop_op *reop_acquire_wait(reop_lane *lane, int64_t timeout_ns)
+{
+    struct slot *slot = lane_acquire(lane);
+
+    if (slot == NULL && timeout_ns != 0)
+        slot = wait_for_slot(lane, sync_deadline_ns(timeout_ns));
+    return slot ? hand_out(slot) : NULL;
+}
+
+LANE_RARE void release_spilling(reop_lane *lane, struct slot *slot)
+{
+    lane_overflow(lane, slot);
+    attend(lane);
+}
+
+void reop_release(reop_lane *lane, reop_op *op)
+{
+    struct slot *slot = take_back(lane, op);
+
+    if (REOP_UNLIKELY(!lane_push(lane, slot))) {
+        release_spilling(lane, slot);
+        return;
+    }
+    attend(lane);
+}
+
+void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        lane_release(lane, take_back(lane, ops[i]));
+    attend(lane);
+}
+
+/* --- for engines ------------------------------------------------------------------------- */
+
+const struct slab *pool_slab(const reop_pool *pool)
+{
+    return &pool->slab;
+}
+
+int pool_hold(reop_pool *pool, void *engine, uint32_t *index_out)
+{
+    uint32_t index = 0;
+
+    sync_lock(&pool->holders_lock);
+    while (index < SLOT_HOLDERS_MAX && pool->holders[index] != NULL)
+        index++;
+    if (index < SLOT_HOLDERS_MAX)
+        pool->holders[index] = engine;
+    sync_unlock(&pool->holders_lock);
+    *index_out = index;
+    return index < SLOT_HOLDERS_MAX ? 0 : -EMFILE;
+}
+
+void pool_unhold(reop_pool *pool, uint32_t index)
+{
+    sync_lock(&pool->holders_lock);
+    pool->holders[index] = NULL;
+    sync_unlock(&pool->holders_lock);
+}
+
+struct sync_mutex *pool_holders_lock(reop_pool *pool)
+{
+    return &pool->holders_lock;
+}
+
+void *pool_holder(reop_pool *pool, uint32_t index)
+{
+    return pool->holders[index];
+}

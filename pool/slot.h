@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The slab's element: a public op and its private half. The state word says who owns the op, and
+ * nothing outside this file changes it:
+ *
+ *     slot_take    FREE -> HELD           slot_launch  HELD -> IN_FLIGHT
+ *     slot_give    HELD -> FREE           slot_land    IN_FLIGHT -> HELD
+ *     slot_pin, slot_unpin                keep an op IN_FLIGHT while a canceller asks the system
+ *
+ * word = use << 12 | holder << 4 | landed << 3 | pinned << 2 | state
+ *
+ * use counts launches; 52 bits last 14 years at ten million launches of one op a second. holder is
+ * the pool's index of the engine that launched it. pinned and landed are the cancel protocol: an op
+ * that lands while it is pinned is not delivered; whoever unpins it then delivers it. So a cancel
+ * can never reach a later launch, and nobody spins.
+ */
+#ifndef REOP_SLOT_H
+#define REOP_SLOT_H
+
+#include <reop/reop.h>
+
+#include "check.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct slot {
+    reop_op op;
+    _Atomic uint64_t state;
+    reop_pool *pool;    /* set at create */
+    struct slot *link;  /* for whoever owns the op: a ready list, a queue, a lane's chain */
+    uint32_t index;     /* in the slab, set at create */
+    uint32_t launch_ms; /* the engine's clock when it was launched, low 32 bits */
+};
+
+static_assert(sizeof(struct reop_overlapped) == 2 * sizeof(uintptr_t) + 8 + sizeof(void *),
+              "OVERLAPPED has no padding");
+static_assert(sizeof(void *) != 8 || sizeof(reop_op) == 96, "the public op is 96 bytes");
+static_assert(sizeof(void *) != 8 || sizeof(struct slot) == 128, "a slot is two cache lines");
+
+#define SLOT_FREE      UINT64_C(0) /* zeroed memory is a free slot that was never launched */
+#define SLOT_HELD      UINT64_C(1)
+#define SLOT_IN_FLIGHT UINT64_C(2)
+#define SLOT_STATE     UINT64_C(3)
+#define SLOT_PINNED    UINT64_C(4)
+#define SLOT_LANDED    UINT64_C(8)
+
+#define SLOT_HOLDER_SHIFT 4
+#define SLOT_HOLDERS_MAX  256u
+#define SLOT_USE_SHIFT    12
+#define SLOT_USE_ONE      (UINT64_C(1) << SLOT_USE_SHIFT)
+
+static inline struct slot *slot_of(const reop_op *op)
+{
+    return (struct slot *) (uintptr_t) op;
+}
+
+static inline uint64_t slot_use(uint64_t word)
+{
+    return word >> SLOT_USE_SHIFT;
+}
+
+static inline uint32_t slot_holder(uint64_t word)
+{
+    return (uint32_t) (word >> SLOT_HOLDER_SHIFT) % SLOT_HOLDERS_MAX;
+}
+
+/* A snapshot, for deciding whether to look closer. */
+static inline uint64_t slot_word(const struct slot *slot)
+{
+    return atomic_load_explicit(&slot->state, memory_order_relaxed); /* no partner: a hint */
+}
+
+static inline const char *slot_state_name(uint64_t word)
+{
+    static const char *const names[] = {"free", "held", "in flight", "corrupt"};
+
+    return names[word & SLOT_STATE];
+}
+
+static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t state,
+                               const char *what)
+{
+    REOP_CHECK((word & SLOT_STATE) == state,
+               "%s of op %p (index %u, use %llu), which is %s, not %s", what, (const void *) slot,
+               (unsigned) slot->index, (unsigned long long) slot_use(word), slot_state_name(word),
+               slot_state_name(state));
+}
+
+/* The state word of an op that the caller has to hold. */
+static inline uint64_t slot_held(const struct slot *slot, const char *what)
+{
+    uint64_t word = slot_word(slot);
+
+    slot_expect(slot, word, SLOT_HELD, what);
+    return word;
+}
+
+/* FREE to HELD. The lane or the freelist has made the slot this thread's, and ordered it. */
+static inline void slot_take(struct slot *slot)
+{
+    uint64_t word = atomic_load_explicit(&slot->state, memory_order_relaxed);
+
+    slot_expect(slot, word, SLOT_FREE, "acquire");
+    /* Relaxed: nobody but the owner reads more than a hint from a slot that is not in flight. */
+    atomic_store_explicit(&slot->state, word + SLOT_HELD, memory_order_relaxed);
+}
+
+/* HELD to FREE, before the slot is put into a lane or the freelist. */
+static inline void slot_give(struct slot *slot)
+{
+    uint64_t word = atomic_load_explicit(&slot->state, memory_order_relaxed);
+
+    slot_expect(slot, word, SLOT_HELD, "release");
+    atomic_store_explicit(&slot->state, word - SLOT_HELD, memory_order_relaxed); /* as in take */
+}
+
+/* HELD to IN_FLIGHT. Called before the system call: the completion may be landed by another thread
+ * before that call returns, so from here on the op belongs to the system. word is what slot_held()
+ * answered; holder_bits is the engine's index in the pool, shifted to its place. */
+static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t holder_bits)
+{
+    atomic_store_explicit(
+        &slot->state, (word & ~(SLOT_USE_ONE - 1)) + (SLOT_USE_ONE | holder_bits | SLOT_IN_FLIGHT),
+        memory_order_release); /* publishes the op's fields: pairs with slot_pin */
+}
+
+/* IN_FLIGHT to HELD, after the outcome was stored. False: the op is pinned, and whoever unpins it
+ * delivers it. owned: the engine is single-threaded and this is its owner, so nobody pins. */
+static inline bool slot_land(struct slot *slot, bool owned)
+{
+    uint64_t word = atomic_load_explicit(&slot->state, memory_order_relaxed);
+
+    slot_expect(slot, word, SLOT_IN_FLIGHT, "completion");
+    if (owned) {
+        atomic_store_explicit(&slot->state, word - SLOT_IN_FLIGHT + SLOT_HELD,
+                              memory_order_relaxed); /* as in take */
+        return true;
+    }
+    /* Acquire pairs with slot_unpin: a canceller's reads of the op come before our next writes.
+     * Release pairs with it too: whoever unpins a landed op sees its outcome. */
+    while (!atomic_compare_exchange_weak_explicit(
+        &slot->state, &word,
+        word & SLOT_PINNED ? word | SLOT_LANDED : word - SLOT_IN_FLIGHT + SLOT_HELD,
+        memory_order_acq_rel, memory_order_relaxed)) {
+    }
+    return !(word & SLOT_PINNED);
+}
+
+/* Keeps launch number use in flight, so that op->file can be read and the system asked to cancel.
+ * False: that launch is not in flight. Pins of one op never overlap: the pool's holders lock. */
+static inline bool slot_pin(struct slot *slot, uint64_t use)
+{
+    uint64_t word = atomic_load_explicit(&slot->state, memory_order_relaxed);
+
+    while ((word & SLOT_STATE) == SLOT_IN_FLIGHT && slot_use(word) == use) {
+        /* Acquire pairs with slot_launch: the op's fields are those of this launch. */
+        if (atomic_compare_exchange_weak_explicit(&slot->state, &word, word | SLOT_PINNED,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+/* True: the op landed meanwhile, and the caller must deliver it through the ready list. */
+static inline bool slot_unpin(struct slot *slot)
+{
+    uint64_t word = atomic_fetch_and_explicit(&slot->state, ~(SLOT_PINNED | SLOT_LANDED),
+                                              memory_order_acq_rel); /* pairs with slot_land */
+
+    return (word & SLOT_LANDED) != 0;
+}
+
+#endif

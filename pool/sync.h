@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Locks, threads and clocks: all that reop asks of the system beside I/O. sync_posix.c and
+ * sync_win32.c implement it; nothing here allocates, except that a thread has a stack.
+ */
+#ifndef REOP_SYNC_H
+#define REOP_SYNC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Storage for the system's own objects, so that no system header is needed here. Asserted large
+ * enough where they are implemented. */
+struct sync_mutex {
+    uint64_t storage[8];
+};
+struct sync_cond {
+    uint64_t storage[8];
+};
+struct sync_thread {
+    uint64_t storage[4];
+    void (*run)(void *argument);
+    void *argument;
+};
+
+void sync_mutex_init(struct sync_mutex *mutex);
+void sync_mutex_destroy(struct sync_mutex *mutex);
+void sync_lock(struct sync_mutex *mutex);
+void sync_unlock(struct sync_mutex *mutex);
+
+#define SYNC_NEVER INT64_MAX /* a deadline that does not come */
+
+void sync_cond_init(struct sync_cond *cond);
+void sync_cond_destroy(struct sync_cond *cond);
+void sync_signal(struct sync_cond *cond);
+void sync_broadcast(struct sync_cond *cond);
+/* False once sync_now_ns() has passed deadline_ns. May wake for no reason. */
+bool sync_wait(struct sync_cond *cond, struct sync_mutex *mutex, int64_t deadline_ns);
+
+/* 0 or -errno. thread stays where it is until joined. All signals are blocked in the new thread. */
+int sync_thread_start(struct sync_thread *thread, void (*run)(void *argument), void *argument);
+void sync_thread_join(struct sync_thread *thread);
+
+/* Names the calling thread; never 0. ELF systems keep a pointer to the thread in a register. */
+#if defined(__ELF__) && defined(__has_builtin)
+#if __has_builtin(__builtin_thread_pointer)
+#define SYNC_THREAD_POINTER 1
+static inline uintptr_t sync_thread_self(void)
+{
+    return (uintptr_t) __builtin_thread_pointer();
+}
+#endif
+#endif
+#ifndef SYNC_THREAD_POINTER
+uintptr_t sync_thread_self(void);
+#endif
+
+uint32_t sync_processor_count(void);
+
+int64_t sync_now_ns(void);  /* monotonic */
+uint32_t sync_now_ms(void); /* monotonic, coarse and cheap, wraps */
+
+/* The deadline of a timeout_ns as the public functions take it; saturates. */
+static inline int64_t sync_deadline_ns(int64_t timeout_ns)
+{
+    int64_t now_ns;
+
+    if (timeout_ns < 0)
+        return SYNC_NEVER;
+    now_ns = sync_now_ns();
+    return timeout_ns > SYNC_NEVER - now_ns ? SYNC_NEVER : now_ns + timeout_ns;
+}
+
+/* The heavy half of an asymmetric barrier: after sync_barrier() every other thread of the process
+ * has executed a full fence (membarrier PRIVATE_EXPEDITED, FlushProcessWriteBuffers). The light
+ * half is then nothing at all. sync_barrier_init() answers false where the system has or permits no
+ * such call: the light half must be a seq_cst fence, and sync_barrier() is one too. */
+bool sync_barrier_init(void);
+void sync_barrier(void);
+
+size_t sync_page_size(void);
+
+/* Asks for huge pages behind the whole ones in the range. "" or why they are not given. */
+const char *sync_huge_pages(void *memory, size_t size);
+
+#endif
