@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine that all backends share: who owns it, what is in flight, what is ready to be reaped,
+ * and the table of files.
+ *
+ * Equations, exact when nothing is under way:
+ *     submitted - completed          == I/O ops in flight, for the engine and for each file
+ *     posted - unposted              == posts in flight
+ */
+#ifndef REOP_ENGINE_H
+#define REOP_ENGINE_H
+
+#include "backend.h"
+#include "pool.h"
+
+/* Work for whoever reaps next; the hot path reads all of it with one load. */
+#define ENGINE_WAKE    1u  /* reop_wake() */
+#define ENGINE_READY   2u  /* the shared ready list is not empty */
+#define ENGINE_CANCELS 4u  /* the mailbox is not empty */
+#define ENGINE_CHORES  8u  /* the backend has work that only the owner can do */
+#define ENGINE_STOP    16u /* reop_stop(); stays */
+
+#define ENGINE_CANCELS_MAX 1024u
+
+/* Intrusive, first in first out, linked by slot->link. */
+struct queue {
+    struct slot *head;
+    struct slot *tail;
+};
+
+static inline void queue_push(struct queue *queue, struct slot *slot)
+{
+    slot->link = NULL;
+    if (queue->head == NULL)
+        queue->head = slot;
+    else
+        queue->tail->link = slot;
+    queue->tail = slot;
+}
+
+static inline struct slot *queue_pop(struct queue *queue)
+{
+    struct slot *slot = queue->head;
+
+    if (slot != NULL)
+        queue->head = slot->link;
+    return slot;
+}
+
+struct engine_pool {
+    reop_pool *pool;
+    uint64_t holder_bits; /* for slot_launch */
+    const struct slab *slab;
+    /* What the system has registered of the slab's buffers. fixed_size 0: nothing. */
+    uintptr_t fixed_base;
+    size_t fixed_span;    /* what the first registered buffer covers, if it covers all; else 0 */
+    size_t fixed_size;    /* what all of them cover */
+    size_t fixed_chunk;   /* what each covers */
+    uint32_t fixed_index; /* of the first */
+};
+
+struct engine_cancel {
+    struct slot *slot;
+    uint64_t use;
+};
+
+struct reop_file {
+    reop_engine *engine;
+    reop_handle handle;
+    bool stream;
+    bool regular;
+    bool masked;           /* any of the next three is not 0 */
+    uint64_t offset_mask;  /* bits that must be zero in an offset: alignment; all for a stream */
+    uint32_t size_mask;    /* in a size */
+    uint32_t memory_mask;  /* in a data pointer */
+    uint32_t flags;        /* READ, WRITE, DIRECT, DURABLE, PACKETS that were granted */
+    _Atomic uint32_t open; /* 0: closed, or being closed */
+    /* The backend's own: kept when the place is used again. */
+    _Atomic uint32_t table;
+    uint64_t native;
+    _Atomic uint64_t submitted;
+    _Atomic uint64_t completed;
+    _Atomic uint64_t returned; /* accepted submits that have returned; single-threaded: not counted,
+                                * as the one thread cannot reap what it is still submitting */
+    _Atomic uint64_t stalls;
+    _Atomic uint64_t stall_ns;
+    _Atomic uint64_t sync_error; /* errno << 32 | os_error of the first failed sync, 0: none */
+    struct reop_file *next_free;
+};
+
+struct reop_engine {
+    /* Constant after create, but for the owner. */
+    const struct backend *backend;
+    reop_status (*submit)(reop_engine *engine, reop_file *file, struct slot *slot);
+    void *state; /* the backend's */
+    uint32_t flags;
+    uint32_t depth;
+    bool single;
+    bool
+        counts_shared; /* counters need RMW: several threads, or no sync_barrier() to see them by */
+    _Atomic uintptr_t owner; /* of a single-threaded engine: 0 until the first submit or reap */
+
+    _Atomic uintptr_t plain_owner; /* the same when counts are not shared, else 0 */
+
+    _Atomic uint32_t attention; /* ENGINE_WAKE... */
+    uint32_t now_ms;  /* plain owner: when it first submitted since it last flushed or reaped */
+    bool clock_stale; /* plain owner: it has flushed or reaped since */
+    _Atomic uint64_t
+        submitted; /* counted before the gates are checked, and taken back when they refuse */
+    _Atomic uint64_t completed;
+    struct queue own; /* the ready list of a single-threaded engine's owner: no lock */
+
+    struct engine_pool pools[REOP_ENGINE_POOLS];
+    _Atomic uint32_t pool_count;
+
+    _Alignas(64) _Atomic uint32_t reapers; /* threads inside reap */
+    _Atomic uint64_t posted;
+    _Atomic uint64_t unposted;
+    _Atomic uint64_t failed;
+    _Atomic uint64_t rejected;
+    _Atomic uint64_t cancelled;
+    _Atomic uint64_t stalls;
+    _Atomic uint64_t stall_ns;
+    _Atomic uint64_t unexpected;
+    _Atomic uint32_t turn; /* which of ready list and system is served first */
+
+    struct sync_mutex lock; /* guards ready, cancels and the file table */
+    struct queue ready;
+    struct engine_cancel *cancels; /* a ring of cancel_count */
+    uint32_t cancel_count;
+    uint32_t cancel_head;
+    uint32_t cancel_tail;
+    struct reop_file *files;
+    struct reop_file *free_files;
+    uint32_t file_count;
+    uint32_t files_open;
+    char why[512];
+};
+
+/* Adds a sentence to reop_engine_why(). */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void engine_say(reop_engine *engine, const char *format, ...);
+
+/* The cold halves. */
+void engine_owner_wrong(const reop_engine *engine);
+void engine_own_first(reop_engine *engine);
+void engine_ready(reop_engine *engine, struct slot *slot); /* from any thread, wakes a reaper */
+void engine_ask(reop_engine *engine, uint32_t attention);  /* sets it and wakes a reaper */
+const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop_pool *pool);
+void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns);
+bool engine_finished(reop_engine *engine);
+
+/* The first thread that submits or reaps owns a single-threaded engine; another aborts. */
+static inline void engine_own(reop_engine *engine)
+{
+    uintptr_t owner;
+
+    if (!engine->single)
+        return;
+    owner = atomic_load_explicit(&engine->owner, memory_order_relaxed); /* set once, by ourselves */
+    if (REOP_LIKELY(owner == sync_thread_self()))
+        return;
+    engine_own_first(engine);
+}
+
+static inline bool engine_owned(const reop_engine *engine)
+{
+    return engine->single && atomic_load_explicit(&engine->owner, memory_order_relaxed) ==
+                                 sync_thread_self(); /* no partner: only we set it to ourselves */
+}
+
+/* One writer: a plain increment that others may read. Several: an RMW, seq_cst because closing a
+ * file and stopping are store-then-load races against it. With one writer sync_barrier() takes that
+ * part. */
+static inline void engine_count(_Atomic uint64_t *counter, bool shared)
+{
+    if (shared) {
+        atomic_fetch_add(counter, 1);
+        return;
+    }
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Ops landed, of those that are counted in engine->submitted. */
+static inline void engine_count_landed(reop_engine *engine, uint32_t count)
+{
+    if (engine->counts_shared)
+        atomic_fetch_add(&engine->completed, count);
+    else
+        atomic_store_explicit(&engine->completed,
+                              atomic_load_explicit(&engine->completed, memory_order_relaxed) +
+                                  count,
+                              memory_order_relaxed); /* one writer */
+}
+
+/* What a landed op needs that is not the plain case; it returns what to count. */
+uint32_t engine_land_rare(reop_engine *engine, const reop_op *op);
+
+/* IN_FLIGHT to HELD. False: pinned, and whoever unpins it delivers it. Adds to landed what
+ * engine_count_landed() has to be told before the caller may use the op. */
+static inline bool engine_land(reop_engine *engine, struct slot *slot, uint32_t *landed)
+{
+    const reop_op *op = &slot->op;
+
+    if (REOP_UNLIKELY(!slot_land(slot, engine->single)))
+        return false;
+    /* The op is ours until reap returns. */
+    if (REOP_UNLIKELY(op->result < 0 || op->kind == REOP_KIND_POST)) {
+        *landed += engine_land_rare(engine, op);
+        return true;
+    }
+    engine_count(&op->file->completed, engine->counts_shared);
+    *landed += 1;
+    return true;
+}
+
+/* The answer to a submit whose outcome is known inside it, and written to the op. */
+static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
+{
+    uint32_t landed = 0;
+
+    if (engine->flags & REOP_ENGINE_INLINE) {
+        bool done = engine_land(engine, slot, &landed);
+
+        engine_count_landed(engine, landed);
+        return done ? REOP_DONE : REOP_PENDING;
+    }
+    if (engine->single)
+        queue_push(&engine->own, slot);
+    else
+        engine_ready(engine, slot);
+    return REOP_PENDING;
+}
+
+/* --- file.c and file_posix.c, file_win32.c --- */
+
+/* Fills in what the handle is: masks, flags, stream. -EISDIR, -EBADF, -ENOTSUP when flags ask for
+ * what it does not have. */
+int file_inspect(reop_file *file, uint32_t flags);
+int file_open_handle(const char *path_utf8, uint32_t flags, reop_handle *handle_out);
+int file_close_handle(reop_handle handle);
+int file_size(const reop_file *file, uint64_t *size_out);
+int file_zero_fill(reop_file *file, uint64_t from, uint64_t to); /* and syncs */
+uint32_t file_physical_sector(const reop_file *file);            /* 0: unknown */
+
+void file_table_init(reop_engine *engine);
+
+/* For the native hatches: the two halves of a submit. PENDING: launched, and the system has to be
+ * asked. wrong: reject with -EINVAL. end is called once for each begin that was PENDING, after the
+ * system was asked. */
+reop_status submit_native_begin(reop_op *op, reop_file *file, void *data, uint64_t offset,
+                                bool wrong);
+void submit_native_end(reop_file *file);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine's table of files. A place in it is never freed before the engine is, so a stale
+ * pointer reads valid memory; and a file closes only when nobody is inside a submit on it and
+ * nothing of it is in flight.
+ */
+#include "engine.h"
+#include "error.h"
+
+#include <string.h>
+
+#define OPEN_FLAGS                                                                                 \
+    (REOP_FILE_READ | REOP_FILE_WRITE | REOP_FILE_CREATE | REOP_FILE_EXCLUSIVE |                   \
+     REOP_FILE_TRUNCATE | REOP_FILE_DIRECT | REOP_FILE_DURABLE | REOP_FILE_PACKETS |               \
+     REOP_FILE_SHARE_READ | REOP_FILE_SHARE_WRITE | REOP_FILE_SHARE_DELETE)
+#define ATTACH_FLAGS (REOP_FILE_DIRECT | REOP_FILE_DURABLE | REOP_FILE_PACKETS)
+
+void file_table_init(reop_engine *engine)
+{
+    for (uint32_t i = engine->file_count; i-- > 0;) {
+        engine->files[i].engine = engine;
+        engine->files[i].next_free = engine->free_files;
+        engine->free_files = &engine->files[i];
+    }
+}
+
+static void give_place(reop_file *file)
+{
+    reop_engine *engine = file->engine;
+
+    sync_lock(&engine->lock);
+    file->next_free = engine->free_files;
+    engine->free_files = file;
+    engine->files_open--;
+    sync_unlock(&engine->lock);
+}
+
+static reop_file *take_place(reop_engine *engine)
+{
+    reop_file *file;
+
+    sync_lock(&engine->lock);
+    file = engine->free_files;
+    if (file != NULL) {
+        engine->free_files = file->next_free;
+        engine->files_open++;
+    }
+    sync_unlock(&engine->lock);
+    return file;
+}
+
+int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags, reop_file **file_out)
+{
+    reop_file *file;
+    int error;
+
+    if (engine == NULL || file_out == NULL || (flags & ~ATTACH_FLAGS) != 0)
+        return -EINVAL;
+    file = take_place(engine);
+    if (file == NULL)
+        return -EMFILE;
+    file->handle = handle;
+    file->offset_mask = 0;
+    file->size_mask = 0;
+    file->memory_mask = 0;
+    file->flags = 0;
+    file->stream = false;
+    file->regular = false;
+    file->submitted = 0;
+    file->completed = 0;
+    file->returned = 0;
+    file->stalls = 0;
+    file->stall_ns = 0;
+    file->sync_error = 0;
+    error = file_inspect(file, flags);
+    file->masked = file->offset_mask != 0 || file->size_mask != 0 || file->memory_mask != 0;
+    if (error == 0)
+        error = engine->backend->attach(engine, file);
+    if (error < 0) {
+        give_place(file);
+        return error;
+    }
+    atomic_store(&file->open, 1); /* pairs with enter in submit.c */
+    *file_out = file;
+    return 0;
+}
+
+int reop_file_open(reop_engine *engine, const char *path_utf8, uint32_t flags, reop_file **file_out)
+{
+    reop_handle handle;
+    int error;
+
+    if (engine == NULL || path_utf8 == NULL || file_out == NULL || (flags & ~OPEN_FLAGS) != 0 ||
+        (flags & (REOP_FILE_READ | REOP_FILE_WRITE)) == 0 ||
+        ((flags & REOP_FILE_EXCLUSIVE) && !(flags & REOP_FILE_CREATE)) ||
+        ((flags & REOP_FILE_TRUNCATE) && !(flags & REOP_FILE_WRITE)))
+        return -EINVAL;
+    error = file_open_handle(path_utf8, flags, &handle);
+    if (error < 0)
+        return error;
+    error = reop_file_attach(engine, handle, flags & ATTACH_FLAGS, file_out);
+    if (error < 0)
+        file_close_handle(handle);
+    return error;
+}
+
+static bool file_busy(reop_file *file)
+{
+    uint64_t submitted = atomic_load(&file->submitted);
+
+    return atomic_load(&file->completed) != submitted ||
+           (!file->engine->single && atomic_load(&file->returned) != submitted);
+}
+
+/* Shuts the gate, unless something is under way. */
+static int file_shut(reop_file *file)
+{
+    reop_engine *engine = file->engine;
+    uint32_t open = 1;
+    int error = 0;
+
+    sync_lock(&engine->lock);
+    if (!atomic_compare_exchange_strong(&file->open, &open, 0)) {
+        error = -EINVAL;
+        goto unlock;
+    }
+    /* Now either a submit sees the gate shut, or we see its count. A single-threaded engine's owner
+     * counts without a fence. */
+    if (!engine->counts_shared && !engine_owned(engine))
+        sync_barrier();
+    if (file_busy(file)) {
+        atomic_store(&file->open, 1);
+        error = -EBUSY;
+    }
+unlock:
+    sync_unlock(&engine->lock);
+    return error;
+}
+
+int reop_file_close(reop_file *file)
+{
+    int error;
+
+    if (file == NULL)
+        return -EINVAL;
+    error = file_shut(file);
+    if (error < 0)
+        return error;
+    file->engine->backend->detach(file->engine, file, true);
+    error = file_close_handle(file->handle);
+    give_place(file);
+    return error;
+}
+
+int reop_file_detach(reop_file *file, reop_handle *handle_out)
+{
+    int error;
+
+    if (file == NULL || handle_out == NULL)
+        return -EINVAL;
+    error = file_shut(file);
+    if (error < 0)
+        return error;
+    error = file->engine->backend->detach(file->engine, file, false);
+    if (error < 0) {
+        atomic_store(&file->open, 1);
+        return error;
+    }
+    *handle_out = file->handle;
+    give_place(file);
+    return 0;
+}
+
+int reop_file_preallocate(reop_file *file, uint64_t size)
+{
+    uint64_t size_now;
+    int error;
+
+    if (file == NULL || size > INT64_MAX || atomic_load(&file->open) == 0 || !file->regular)
+        return -EINVAL;
+    if (file_busy(file))
+        return -EBUSY;
+    error = file_size(file, &size_now);
+    if (error < 0 || size_now >= size)
+        return error;
+    return file_zero_fill(file, size_now, size);
+}
+
+int reop_file_query(const reop_file *file, struct reop_file_info *info_out)
+{
+    if (file == NULL || info_out == NULL ||
+        atomic_load(&((reop_file *) (uintptr_t) file)->open) == 0)
+        return -EINVAL;
+    memset(info_out, 0, sizeof *info_out);
+    info_out->offset_align = file->size_mask + 1;
+    info_out->memory_align = file->memory_mask + 1;
+    info_out->physical_sector = file_physical_sector(file);
+    info_out->flags = file->flags;
+    info_out->submitted = file->submitted;
+    info_out->completed = file->completed;
+    info_out->submit_stalls = file->stalls;
+    info_out->submit_stall_ns = file->stall_ns;
+    info_out->sync_error = -(int) (file->sync_error >> 32);
+    info_out->handle = file->handle;
+    return file->stream ? 0 : file_size(file, &info_out->size);
+}

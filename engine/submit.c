@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every submit: check, count in, launch, hand to the backend. Nothing is launched that can still be
+ * rejected, and nothing is touched that was launched.
+ */
+#include "engine.h"
+#include "error.h"
+
+static reop_status reject(reop_engine *engine, reop_op *op, int error)
+{
+    op->result = error;
+    op->os_error = 0;
+    if (engine != NULL)
+        atomic_fetch_add_explicit(&engine->rejected, 1, memory_order_relaxed);
+    return REOP_REJECTED;
+}
+
+static void count_back(_Atomic uint64_t *counter, bool shared)
+{
+    if (shared)
+        atomic_fetch_sub(counter, 1);
+    else
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) - 1,
+                              memory_order_relaxed);
+}
+
+/* The gates again, now that one of them was found shut. 0: it was not, try again. */
+static int refused(reop_engine *engine, reop_file *file)
+{
+    bool stopping = (atomic_load(&engine->attention) & ENGINE_STOP) != 0;
+    bool open, full;
+
+    full = atomic_load(&engine->submitted) - atomic_load(&engine->completed) > engine->depth;
+    count_back(&file->submitted, engine->counts_shared);
+    count_back(&engine->submitted, engine->counts_shared);
+    /* A close that answers -EBUSY shuts the gate for a moment, and holds the lock meanwhile. */
+    sync_lock(&engine->lock);
+    open = atomic_load(&file->open) != 0;
+    sync_unlock(&engine->lock);
+    if (!open)
+        return -EINVAL;
+    if (stopping) {
+        engine->backend->interrupt(engine); /* a reaper may have counted us as in flight */
+        return -ECANCELED;
+    }
+    return full ? -EAGAIN : 0;
+}
+
+/* Seq_cst, after the counts: pairs with file_shut, and with gather's look at STOP. */
+static inline bool gates_open(reop_engine *engine, reop_file *file)
+{
+    return atomic_load(&file->open) != 0 && !(atomic_load(&engine->attention) & ENGINE_STOP) &&
+           atomic_load_explicit(&engine->submitted, memory_order_relaxed) -
+                   atomic_load(&engine->completed) <=
+               engine->depth;
+}
+
+/* Counts first, looks at the gates after: whoever shuts one looks at the counts after that. */
+static int enter(reop_engine *engine, reop_file *file)
+{
+    int error;
+
+    do {
+        engine_count(&file->submitted, engine->counts_shared);
+        engine_count(&engine->submitted, engine->counts_shared);
+        if (gates_open(engine, file))
+            return 0;
+        error = refused(engine, file);
+    } while (error == 0);
+    return error;
+}
+
+/* All that comes before the system is asked. PENDING: launched, and the system has to be asked. */
+static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
+                         uint32_t size, uint64_t offset, bool wrong)
+{
+    struct slot *slot = slot_of(op);
+    const struct engine_pool *pool;
+    reop_engine *engine;
+    uint64_t word;
+    int error;
+
+    word = slot_held(slot, "submit");
+    if (REOP_UNLIKELY(file == NULL))
+        return reject(NULL, op, -EINVAL);
+    engine = file->engine;
+    engine_own(engine);
+    if (REOP_UNLIKELY(wrong || offset >= (uint64_t) INT64_MAX - size))
+        return reject(engine, op, -EINVAL);
+    if (kind > REOP_KIND_WRITE && !(engine->backend->kinds & (1u << kind)))
+        return reject(engine, op, -ENOTSUP);
+    pool = &engine->pools[0];
+    if (REOP_UNLIKELY(slot->pool != pool->pool)) {
+        pool = engine_find_pool(engine, slot->pool);
+        if (pool == NULL)
+            return reject(engine, op, -EINVAL);
+    }
+    error = enter(engine, file);
+    if (REOP_UNLIKELY(error != 0))
+        return reject(engine, op, error);
+
+    op->kind = kind;
+    op->file = file;
+    op->data = data;
+    op->size = size;
+    op->offset = offset;
+    slot->launch_ms = sync_now_ms();
+    slot_launch(slot, word, pool->holder_bits);
+    return REOP_PENDING;
+}
+
+/* All that comes after it. The op may be anybody's now; the file cannot close before this. */
+static inline void end(reop_engine *engine, reop_file *file)
+{
+    if (!engine->single)
+        atomic_fetch_add(&file->returned, 1); /* pairs with file_busy */
+}
+
+static reop_status submit(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
+                          uint32_t size, uint64_t offset, bool wrong)
+{
+    reop_status status = begin(op, file, kind, data, size, offset, wrong);
+
+    if (status != REOP_PENDING)
+        return status;
+    status = file->engine->submit(file->engine, file, slot_of(op));
+    end(file->engine, file);
+    return status;
+}
+
+reop_status submit_native_begin(reop_op *op, reop_file *file, void *data, uint64_t offset,
+                                bool wrong)
+{
+    return begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
+}
+
+void submit_native_end(reop_file *file)
+{
+    end(file->engine, file);
+}
+
+static bool misaligned(const reop_file *file, const void *data, uint32_t size, uint64_t offset)
+{
+    return file != NULL && file->masked &&
+           ((offset & file->offset_mask) | (size & file->size_mask) |
+            ((uintptr_t) data & file->memory_mask)) != 0;
+}
+
+/* begin() once more, as short as it can be: one owner, one pool, a plain file, nothing to refuse.
+ * What is not plain goes the long way, before anything was counted. */
+static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
+                                   uint32_t size, uint64_t offset)
+{
+    struct slot *slot = slot_of(op);
+    uint64_t word = slot_held(slot, "submit");
+    reop_engine *engine;
+
+    if (REOP_UNLIKELY(file == NULL))
+        goto long_way;
+    engine = file->engine;
+    /* No partner: only we set it to ourselves. */
+    if (REOP_UNLIKELY(atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) !=
+                          sync_thread_self() ||
+                      slot->pool != engine->pools[0].pool || file->masked ||
+                      offset >= (uint64_t) INT64_MAX - size))
+        goto long_way;
+    engine_count(&file->submitted, false);
+    engine_count(&engine->submitted, false);
+    if (REOP_UNLIKELY(!gates_open(engine, file))) {
+        count_back(&file->submitted, false);
+        count_back(&engine->submitted, false);
+        goto long_way;
+    }
+    op->kind = kind;
+    op->file = file;
+    op->data = data;
+    op->size = size;
+    op->offset = offset;
+    if (REOP_UNLIKELY(engine->clock_stale)) { /* one look at the clock for a batch */
+        engine->now_ms = sync_now_ms();
+        engine->clock_stale = false;
+    }
+    slot->launch_ms = engine->now_ms;
+    slot_launch(slot, word, engine->pools[0].holder_bits);
+    return engine->submit(engine, file, slot);
+
+long_way:
+    return submit(op, file, kind, data, size, offset, misaligned(file, data, size, offset));
+}
+
+reop_status reop_read(reop_op *op, reop_file *file, void *data, uint32_t size, uint64_t offset)
+{
+    return transfer(op, file, REOP_KIND_READ, data, size, offset);
+}
+
+reop_status reop_write(reop_op *op, reop_file *file, const void *data, uint32_t size,
+                       uint64_t offset)
+{
+    return transfer(op, file, REOP_KIND_WRITE, (void *) (uintptr_t) data, size, offset);
+}
+
+static bool pieces_wrong(const reop_file *file, const struct reop_piece *pieces, uint32_t count,
+                         uint64_t offset)
+{
+    uint64_t total = 0;
+
+    if (file == NULL || pieces == NULL || count == 0 || count > REOP_PIECES_MAX)
+        return true;
+    for (uint32_t i = 0; i < count; i++) {
+        if (pieces[i].size > INT32_MAX ||
+            misaligned(file, pieces[i].data, (uint32_t) pieces[i].size, offset))
+            return true;
+        total += pieces[i].size;
+    }
+    return total > INT32_MAX || offset >= (uint64_t) INT64_MAX - total;
+}
+
+static inline reop_status submit_pieces(reop_op *op, reop_file *file, enum reop_kind kind,
+                                        const struct reop_piece *pieces, uint32_t count,
+                                        uint64_t offset)
+{
+    bool wrong = pieces_wrong(file, pieces, count, offset);
+
+    if (!wrong && file->engine->backend->takes_pieces != NULL &&
+        !file->engine->backend->takes_pieces(file, pieces, count))
+        kind = REOP_KIND_NONE; /* which no backend has: -ENOTSUP */
+    return submit(op, file, kind, (void *) (uintptr_t) pieces, count, offset, wrong);
+}
+
+reop_status reop_readv(reop_op *op, reop_file *file, const struct reop_piece *pieces,
+                       uint32_t count, uint64_t offset)
+{
+    return submit_pieces(op, file, REOP_KIND_READV, pieces, count, offset);
+}
+
+reop_status reop_writev(reop_op *op, reop_file *file, const struct reop_piece *pieces,
+                        uint32_t count, uint64_t offset)
+{
+    return submit_pieces(op, file, REOP_KIND_WRITEV, pieces, count, offset);
+}
+
+reop_status reop_sync(reop_op *op, reop_file *file, uint32_t flags)
+{
+    enum reop_kind kind = flags & REOP_SYNC_DATA ? REOP_KIND_SYNC_DATA : REOP_KIND_SYNC;
+    reop_status status = begin(op, file, kind, NULL, 0, 0, (flags & ~REOP_SYNC_DATA) != 0);
+    uint64_t sync_error;
+
+    if (status != REOP_PENDING)
+        return status;
+    sync_error = atomic_load(&file->sync_error);
+    if (sync_error == 0) {
+        status = file->engine->submit(file->engine, file, slot_of(op));
+    } else { /* after a failed sync the page cache no longer tells the truth: the same answer for
+                ever */
+        op->result = -(int64_t) (sync_error >> 32);
+        op->os_error = (uint32_t) sync_error;
+        status = engine_answer(file->engine, slot_of(op));
+    }
+    end(file->engine, file);
+    return status;
+}
+
+reop_status reop_post(reop_op *op, reop_engine *engine, int64_t result)
+{
+    struct slot *slot = slot_of(op);
+    const struct engine_pool *pool;
+    uint64_t word = slot_held(slot, "post");
+
+    pool = engine_find_pool(engine, slot->pool);
+    if (pool == NULL)
+        return reject(engine, op, -EINVAL);
+    atomic_fetch_add(&engine->posted, 1);
+    /* Seq_cst, after the count: pairs with gather's look at STOP and then at the counts. */
+    if (atomic_load(&engine->attention) & ENGINE_STOP) {
+        atomic_fetch_sub(&engine->posted, 1);
+        engine->backend->interrupt(engine);
+        return reject(engine, op, -ECANCELED);
+    }
+    op->kind = REOP_KIND_POST;
+    op->file = NULL;
+    op->data = NULL;
+    op->size = 0;
+    op->offset = 0;
+    op->result = result;
+    op->os_error = 0;
+    slot->launch_ms = sync_now_ms();
+    slot_launch(slot, word, pool->holder_bits);
+    if (engine_owned(engine))
+        queue_push(&engine->own, slot);
+    else
+        engine_ready(engine, slot);
+    return REOP_PENDING;
+}
+
+uint64_t reop_op_use(const reop_op *op)
+{
+    return slot_use(slot_word(slot_of(op))) + 1;
+}
+
+/* To the owner, by value: the op may be anybody's by the time it is looked at. */
+static int mail_cancel(reop_engine *engine, struct slot *slot, uint64_t use)
+{
+    bool full;
+
+    sync_lock(&engine->lock);
+    full = engine->cancel_tail - engine->cancel_head == engine->cancel_count;
+    if (!full)
+        engine->cancels[engine->cancel_tail++ % engine->cancel_count] =
+            (struct engine_cancel){slot, use};
+    sync_unlock(&engine->lock);
+    if (full)
+        return -EAGAIN;
+    engine_ask(engine, ENGINE_CANCELS);
+    return 0;
+}
+
+int reop_cancel(reop_op *op, uint64_t use)
+{
+    struct slot *slot = slot_of(op);
+    reop_engine *engine = NULL;
+    uint64_t word = slot_word(slot);
+    int answer = -ENOENT;
+
+    if ((word & SLOT_STATE) != SLOT_IN_FLIGHT || slot_use(word) != use)
+        return -ENOENT;
+    /* While an op is in flight its engine holds the pool; while we have the lock it cannot let go.
+     */
+    sync_lock(pool_holders_lock(slot->pool));
+    word = slot_word(slot);
+    if ((word & SLOT_STATE) == SLOT_IN_FLIGHT && slot_use(word) == use)
+        engine = pool_holder(slot->pool, slot_holder(word));
+    if (engine == NULL) {
+        /* It has come back. */
+    } else if (engine->single && !engine_owned(engine)) {
+        answer = mail_cancel(engine, slot, use);
+    } else if (engine->single || slot_pin(slot, use)) {
+        answer = 0;
+        if (op->kind != REOP_KIND_POST)
+            engine->backend->cancel(engine, slot);
+        if (!engine->single && slot_unpin(slot))
+            engine_ready(engine, slot);
+    }
+    if (answer == 0)
+        atomic_fetch_add_explicit(&engine->cancelled, 1, memory_order_relaxed);
+    sync_unlock(pool_holders_lock(slot->pool));
+    return answer;
+}

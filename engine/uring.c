@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * io_uring through liburing. A single-threaded engine is one SINGLE_ISSUER, DEFER_TASKRUN ring
+ * without a lock, and a reap is one enter that submits and waits. Any other engine has a lock for
+ * the submission queue and one for the completion queue; nobody sleeps holding either.
+ *
+ * user_data is the slot's address, its use number in the 16 bits that no user address has.
+ */
+#include "engine.h"
+#include "error.h"
+
+#include <reop/uring.h>
+
+#include <liburing.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define RING_MAX     32768u /* IORING_MAX_ENTRIES */
+#define BUFFERS_MAX  1024u
+#define BUFFER_MAX   ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
+#define WAKE_DATA    1u                 /* no slot: its address bits are zero */
+#define ADDRESS_BITS ((UINT64_C(1) << 48) - 128)
+#define CQ_SPARE     16u /* completions that are not an op's: wakes */
+
+/* file->table, about the kernel's fixed-file table: not tried, in it, not in it, to be taken out.
+ */
+enum table { TABLE_NONE, TABLE_IN, TABLE_OUT, TABLE_STALE };
+
+struct uring {
+    struct io_uring ring;
+    bool fixed_files;
+    bool enabled;              /* single-threaded: by the owner, who alone may enter from then on */
+    _Atomic bool backlog;      /* an enter failed and left entries queued */
+    _Atomic bool unarmed;      /* the wake poll has to be submitted */
+    _Atomic uint32_t notified; /* a wake is on its way: at most one is */
+    int event_fd;
+    uint32_t buffer_count;         /* guarded by engine->lock */
+    struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
+    struct sync_mutex reap_lock;   /* guards its completion queue */
+};
+
+/* --- entering ---------------------------------------------------------------------------- */
+
+static bool has_backlog(struct uring *uring)
+{
+    return atomic_load_explicit(&uring->backlog, memory_order_relaxed); /* a hint */
+}
+
+/* The submission queue is ours. Hands over all that is queued; times the enter when it may stall.
+ */
+static int enter(reop_engine *engine, reop_file *file)
+{
+    struct uring *uring = engine->state;
+    int64_t start_ns = sync_now_ns();
+    int submitted;
+
+    do
+        submitted = io_uring_submit(&uring->ring);
+    while (submitted == -EINTR);
+    engine_stalled(engine, file, sync_now_ns() - start_ns);
+    if (REOP_UNLIKELY(submitted < 0 || io_uring_sq_ready(&uring->ring) > 0 || has_backlog(uring)))
+        atomic_store_explicit(
+            &uring->backlog, io_uring_sq_ready(&uring->ring) > 0,
+            memory_order_relaxed); /* a hint: the lock, or being the owner, orders */
+    return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
+}
+
+/* NULL: the queue is full. io_uring_get_sqe() for a ring that has neither SQPOLL nor SQE128. */
+static inline struct io_uring_sqe *take_sqe(struct io_uring_sq *queue)
+{
+    unsigned tail = queue->sqe_tail;
+
+    if (REOP_UNLIKELY(tail - *queue->khead >= queue->ring_entries))
+        return NULL;
+    queue->sqe_tail = tail + 1;
+    return &queue->sqes[tail & queue->ring_mask];
+}
+
+/* There is room for every op in flight; only a wake poll can have taken the last. */
+static struct io_uring_sqe *make_room(struct uring *uring)
+{
+    io_uring_submit(&uring->ring);
+    return take_sqe(&uring->ring.sq);
+}
+
+/* A multishot poll of an eventfd: interrupting is a write to it, from any thread. It is never read:
+ * each write completes the poll once more. The submission queue is ours. */
+static void arm(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_sqe *sqe = take_sqe(&uring->ring.sq);
+
+    if (sqe == NULL)
+        sqe = make_room(uring);
+    if (sqe == NULL)
+        return; /* still unarmed: the next reap tries again */
+    io_uring_prep_poll_multishot(sqe, uring->event_fd, POLLIN);
+    sqe->user_data = WAKE_DATA;
+    atomic_store(&uring->unarmed, false);
+    enter(engine, NULL);
+}
+
+/* The owner's first use of a ring that was created disabled, since SINGLE_ISSUER binds it to the
+ * thread that enables it. liburing 2.3 declares io_uring_enable_rings() but does not export it. */
+static void enable(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+
+    if (REOP_LIKELY(uring->enabled))
+        return;
+    REOP_CHECK(syscall(__NR_io_uring_register, uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
+                       NULL, 0) == 0,
+               "uring: cannot enable the ring: %s", strerror(errno));
+    uring->enabled = true;
+    io_uring_register_ring_fd(
+        &uring->ring); /* saves a lookup per enter; a thread has room for 16 */
+    arm(engine);
+}
+
+static void uring_interrupt(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+    uint64_t one = 1;
+
+    if (atomic_exchange(&uring->notified, 1) == 0) /* pairs with arrive() */
+        REOP_CHECK(write(uring->event_fd, &one, sizeof one) == sizeof one, "uring: eventfd: %s",
+                   strerror(errno));
+}
+
+static void lock(reop_engine *engine, struct sync_mutex *mutex)
+{
+    if (!engine->single)
+        sync_lock(mutex);
+}
+
+static void unlock(reop_engine *engine, struct sync_mutex *mutex)
+{
+    if (!engine->single)
+        sync_unlock(mutex);
+}
+
+/* --- files and buffers ------------------------------------------------------------------- */
+
+static uint32_t table_index(const reop_file *file)
+{
+    return (uint32_t) (file - file->engine->files);
+}
+
+static bool table_put(struct uring *uring, const reop_file *file, int fd)
+{
+    return uring->fixed_files &&
+           io_uring_register_files_update(&uring->ring, table_index(file), &fd, 1) == 1;
+}
+
+/* An entry's first eight bytes are opcode, flags, ioprio and fd; file->native is all but the
+ * opcode. */
+static uint64_t native_of(uint8_t flags, uint32_t fd)
+{
+    return (uint64_t) fd << 32 | (uint64_t) flags << 8;
+}
+
+static void enlist(reop_engine *engine, reop_file *file)
+{
+    bool in = table_put(engine->state, file, (int) file->handle);
+
+    file->native =
+        in ? native_of(IOSQE_FIXED_FILE, table_index(file)) : native_of(0, (uint32_t) file->handle);
+    atomic_store(&file->table, in ? TABLE_IN : TABLE_OUT);
+}
+
+/* A single-threaded ring's table belongs to its owner, who enters a file at its first submit. */
+static int uring_attach(reop_engine *engine, reop_file *file)
+{
+    if (!engine->single)
+        enlist(engine, file);
+    else if (atomic_load(&file->table) == TABLE_OUT)
+        atomic_store(&file->table, TABLE_NONE);
+    return 0;
+}
+
+static int uring_detach(reop_engine *engine, reop_file *file, bool closing)
+{
+    struct uring *uring = engine->state;
+
+    (void) closing;
+    if (atomic_load(&file->table) != TABLE_IN)
+        return 0;
+    /* The table's reference keeps the file open in the kernel, so it has to go too. */
+    if (!engine->single || engine_owned(engine)) {
+        table_put(uring, file, -1);
+        atomic_store(&file->table, TABLE_NONE);
+    } else {
+        atomic_store(&file->table, TABLE_STALE);
+        engine_ask(engine, ENGINE_CHORES);
+    }
+    return 0;
+}
+
+static void uring_chores(reop_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->file_count; i++) {
+        reop_file *file = &engine->files[i];
+
+        if (atomic_load(&file->table) == TABLE_STALE) {
+            table_put(engine->state, file, -1);
+            atomic_store(&file->table, TABLE_NONE);
+        }
+    }
+}
+
+static void uring_register_pool(reop_engine *engine, uint32_t index)
+{
+    struct uring *uring = engine->state;
+    struct engine_pool *pool = &engine->pools[index];
+    size_t stride = pool->slab->buffer_stride;
+    size_t size = stride * pool->slab->slot_count;
+    size_t chunk = stride > BUFFER_MAX ? BUFFER_MAX : BUFFER_MAX / stride * stride;
+    uint32_t first = uring->buffer_count;
+
+    for (size_t at = 0; at < size; at += chunk) {
+        struct iovec piece = {pool->slab->buffers + at, size - at < chunk ? size - at : chunk};
+        __u64 tag = 0;
+        int outcome = uring->buffer_count < BUFFERS_MAX
+                          ? io_uring_register_buffers_update_tag(&uring->ring, uring->buffer_count,
+                                                                 &piece, &tag, 1)
+                          : -ENOSPC;
+
+        if (outcome != 1) {
+            engine_say(engine, "uring: buffers not registered: %s%s",
+                       strerror(outcome < 0 ? -outcome : EIO),
+                       outcome == -ENOMEM ? " (RLIMIT_MEMLOCK is too small)" : "");
+            return;
+        }
+        uring->buffer_count++;
+    }
+    pool->fixed_base = (uintptr_t) pool->slab->buffers;
+    pool->fixed_chunk = chunk;
+    pool->fixed_index = first;
+    pool->fixed_size = size;
+    pool->fixed_span = size <= chunk ? size : 0;
+}
+
+/* The index of the registered buffer that holds all of data, or -1. */
+static int fixed_index(const struct engine_pool *pool, const reop_op *op)
+{
+    size_t at = (uintptr_t) op->data - pool->fixed_base;
+    size_t chunk;
+
+    if (at >= pool->fixed_size || op->size > pool->fixed_size - at)
+        return -1;
+    chunk = at / pool->fixed_chunk;
+    return op->size <= (chunk + 1) * pool->fixed_chunk - at ? (int) (pool->fixed_index + chunk)
+                                                            : -1;
+}
+
+/* --- submit ------------------------------------------------------------------------------ */
+
+static inline uint64_t user_data_of(const struct slot *slot)
+{
+    return (uintptr_t) slot | slot_use(slot_word(slot)) << 48;
+}
+
+/* native: the first eight bytes. */
+static inline void fill_transfer(struct io_uring_sqe *sqe, const reop_op *op, uint64_t native,
+                                 uint32_t buffer)
+{
+    memcpy(sqe, &native, sizeof native);
+    sqe->off = op->offset;
+    sqe->addr = (uintptr_t) op->data;
+    sqe->len = op->size;
+    sqe->rw_flags = 0;
+    sqe->user_data = user_data_of(slot_of(op));
+    sqe->buf_index = (uint16_t) buffer;
+    sqe->personality = 0;
+    sqe->file_index = 0;
+    sqe->addr3 = 0;
+    sqe->__pad2[0] = 0;
+}
+
+static_assert(IORING_OP_WRITE_FIXED == IORING_OP_READ_FIXED + 1 &&
+                  IORING_OP_WRITE == IORING_OP_READ + 1 && REOP_KIND_WRITE == REOP_KIND_READ + 1,
+              "an opcode is one of READ's plus the kind");
+static_assert(offsetof(struct io_uring_sqe, fd) == 4 && offsetof(struct io_uring_sqe, flags) == 1,
+              "file->native is the first eight bytes of an entry");
+
+static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, const reop_op *op,
+                 uint64_t native)
+{
+    int buffer;
+
+    switch (op->kind) {
+    case REOP_KIND_READ:
+    case REOP_KIND_WRITE:
+        buffer = fixed_index(engine_find_pool(engine, slot_of(op)->pool), op);
+        native += op->kind - REOP_KIND_READ;
+        fill_transfer(sqe, op, native + (buffer >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ),
+                      buffer >= 0 ? (uint32_t) buffer : 0);
+        break;
+    case REOP_KIND_READV:
+        fill_transfer(sqe, op, native + IORING_OP_READV, 0);
+        break;
+    case REOP_KIND_WRITEV:
+        fill_transfer(sqe, op, native + IORING_OP_WRITEV, 0);
+        break;
+    case REOP_KIND_NATIVE:
+        *sqe = *(const struct io_uring_sqe *) op->data;
+        native |= sqe->opcode | (uint64_t) sqe->flags << 8 | (uint64_t) sqe->ioprio << 16;
+        memcpy(sqe, &native, sizeof native);
+        sqe->user_data = user_data_of(slot_of(op));
+        break;
+    default:
+        fill_transfer(sqe, op, native + IORING_OP_FSYNC, 0);
+        sqe->fsync_flags = op->kind == REOP_KIND_SYNC_DATA ? IORING_FSYNC_DATASYNC : 0;
+    }
+}
+
+/* The submission queue is ours. */
+static bool push(reop_engine *engine, const reop_file *file, struct slot *slot)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_sqe *sqe = take_sqe(&uring->ring.sq);
+
+    if (REOP_UNLIKELY(sqe == NULL))
+        sqe = make_room(uring);
+    if (REOP_UNLIKELY(sqe == NULL)) {
+        slot->op.result = -EAGAIN;
+        slot->op.os_error = EAGAIN;
+        return false;
+    }
+    fill(engine, sqe, &slot->op, file->native);
+    return true;
+}
+
+static reop_status submit_owned(reop_engine *engine, reop_file *file, struct slot *slot)
+{
+    uint32_t table = atomic_load_explicit(&file->table, memory_order_relaxed);
+
+    if (REOP_UNLIKELY(table != TABLE_IN && table != TABLE_OUT)) {
+        enable(engine);
+        enlist(engine, file);
+    }
+    if (REOP_UNLIKELY(!push(engine, file, slot)))
+        return engine_answer(engine, slot);
+    if (!(engine->flags & REOP_ENGINE_DEFER))
+        enter(engine, file);
+    return REOP_PENDING;
+}
+
+/* submit_owned() for what a program does at speed: a transfer from the first pool's registered
+ * buffers to a file in the table, queued until the next flush or reap. */
+static reop_status submit_deferred(reop_engine *engine, reop_file *file, struct slot *slot)
+{
+    struct uring *uring = engine->state;
+    const struct engine_pool *pool = &engine->pools[0];
+    size_t at = (uintptr_t) slot->op.data - pool->fixed_base;
+    struct io_uring_sqe *sqe;
+
+    /* No partner: only the owner, we, takes a file in. */
+    if (REOP_UNLIKELY(atomic_load_explicit(&file->table, memory_order_relaxed) != TABLE_IN ||
+                      at >= pool->fixed_span || slot->op.size > pool->fixed_span - at ||
+                      slot->op.kind > REOP_KIND_WRITE))
+        return submit_owned(engine, file, slot);
+    sqe = take_sqe(&uring->ring.sq);
+    if (REOP_UNLIKELY(sqe == NULL))
+        return submit_owned(engine, file, slot);
+    fill_transfer(sqe, &slot->op,
+                  file->native + (IORING_OP_READ_FIXED - REOP_KIND_READ) + slot->op.kind,
+                  pool->fixed_index);
+    return REOP_PENDING;
+}
+
+static reop_status submit_shared(reop_engine *engine, reop_file *file, struct slot *slot)
+{
+    struct uring *uring = engine->state;
+    bool pushed, stuck = false;
+
+    sync_lock(&uring->submit_lock);
+    pushed = push(engine, file, slot);
+    if (REOP_LIKELY(pushed) && !(engine->flags & REOP_ENGINE_DEFER))
+        stuck = enter(engine, file) < 0;
+    sync_unlock(&uring->submit_lock);
+    if (REOP_UNLIKELY(stuck))
+        uring_interrupt(engine); /* it stays queued: a sleeping reaper has to try again */
+    return REOP_LIKELY(pushed) ? REOP_PENDING : engine_answer(engine, slot);
+}
+
+static int uring_flush(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+    int error = 0;
+
+    if (engine->single)
+        enable(engine);
+    lock(engine, &uring->submit_lock);
+    if (io_uring_sq_ready(&uring->ring) > 0)
+        error = enter(engine, NULL);
+    unlock(engine, &uring->submit_lock);
+    return error;
+}
+
+static bool multishot(const struct io_uring_sqe *sqe)
+{
+    switch (sqe->opcode) {
+    case IORING_OP_ACCEPT:
+        return (sqe->ioprio & IORING_ACCEPT_MULTISHOT) != 0;
+    case IORING_OP_RECV:
+    case IORING_OP_RECVMSG:
+        return (sqe->ioprio & IORING_RECV_MULTISHOT) != 0;
+    case IORING_OP_POLL_ADD:
+        return (sqe->len & IORING_POLL_ADD_MULTI) != 0;
+    case IORING_OP_TIMEOUT:
+        return (sqe->timeout_flags & 1u << 6) != 0; /* IORING_TIMEOUT_MULTISHOT, Linux 6.4 */
+    default:
+        return sqe->opcode == 49; /* IORING_OP_READ_MULTISHOT, Linux 6.7 */
+    }
+}
+
+reop_status reop_uring_submit(reop_op *op, reop_file *file, const struct io_uring_sqe *sqe)
+{
+    bool wrong = sqe == NULL || (sqe->flags & ~IOSQE_ASYNC) != 0 || multishot(sqe);
+    reop_status status;
+
+    status = submit_native_begin(op, file, (void *) (uintptr_t) sqe, 0, wrong);
+    if (status != REOP_PENDING)
+        return status;
+    status = file->engine->submit(file->engine, file, slot_of(op)); /* copies *op->data */
+    submit_native_end(file);
+    return status;
+}
+
+/* --- collect ----------------------------------------------------------------------------- */
+
+/* A completion that is no op's, or one of several of an op. */
+static reop_op *arrive_rare(struct uring *uring, reop_op *op, const struct io_uring_cqe *cqe)
+{
+    if (op == NULL) {
+        if (!(cqe->flags & IORING_CQE_F_MORE))
+            atomic_store(&uring->unarmed, true);
+        atomic_store(&uring->notified, 0); /* before anybody looks at engine->attention again */
+        return NULL;
+    }
+    if (cqe->flags & IORING_CQE_F_NOTIF)
+        return op; /* the buffer of a zero-copy send is free; its result came before */
+    op->result = cqe->res < 0 ? -error_from_system((uint32_t) -cqe->res) : cqe->res;
+    op->os_error = cqe->res < 0 ? (uint32_t) -cqe->res : 0;
+    return cqe->flags & IORING_CQE_F_MORE ? NULL : op;
+}
+
+/* The op of one completion, its outcome stored; or NULL. */
+static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cqe)
+{
+    reop_op *op = (reop_op *) (uintptr_t) (cqe->user_data & ADDRESS_BITS);
+
+    if (REOP_UNLIKELY(op == NULL || cqe->flags != 0))
+        return arrive_rare(uring, op, cqe);
+    op->result = cqe->res;
+    op->os_error = 0;
+    if (REOP_UNLIKELY(cqe->res < 0)) {
+        op->os_error = (uint32_t) -cqe->res;
+        /* EINTR is what a cancelled call in a kernel worker says. */
+        op->result = cqe->res == -EINTR ? -ECANCELED : -error_from_system(op->os_error);
+    }
+    return op;
+}
+
+/* The completion queue is ours. */
+static inline int drain(struct uring *uring, reop_op *ops[], uint32_t max)
+{
+    const struct io_uring_cq *queue = &uring->ring.cq;
+    unsigned head = *queue->khead;
+    unsigned tail = io_uring_smp_load_acquire(queue->ktail); /* pairs with the kernel's release */
+    uint32_t count = 0;
+
+    for (; head != tail && count < max; head++) {
+        reop_op *op = arrive(uring, &queue->cqes[head & queue->ring_mask]);
+
+        ops[count] = op;
+        count += op != NULL;
+    }
+    io_uring_smp_store_release(queue->khead, head); /* the kernel may use the entries again */
+    return (int) count;
+}
+
+static struct __kernel_timespec timespec_of(int64_t ns)
+{
+    return (struct __kernel_timespec){ns / 1000000000, ns % 1000000000};
+}
+
+/* One enter submits, runs what the kernel has put off for this thread, and waits. */
+static int enter_and_wait(reop_engine *engine, int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+    struct __kernel_timespec timeout;
+    struct io_uring_cqe *cqe;
+    int outcome;
+
+    if (timeout_ns < 0) {
+        outcome = io_uring_submit_and_wait(&uring->ring, 1);
+    } else if (timeout_ns > 0) {
+        timeout = timespec_of(timeout_ns);
+        outcome = io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
+    } else {
+        outcome = io_uring_submit_and_get_events(&uring->ring);
+    }
+    if (outcome >= 0 || outcome == -ETIME)
+        return 0;
+    return outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
+}
+
+static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+    unsigned unsubmitted, arrived;
+    int count, error = 0;
+
+    enable(engine);
+    if (REOP_UNLIKELY(atomic_load_explicit(&uring->unarmed, memory_order_relaxed))) /* ours alone */
+        arm(engine);
+    unsubmitted = io_uring_sq_ready(&uring->ring);
+    arrived = io_uring_cq_ready(&uring->ring);
+    /* Never wait in the kernel beside work that is done. TASKRUN: done, but not yet queued. */
+    if (arrived > 0)
+        timeout_ns = 0;
+    if (unsubmitted > 0 || timeout_ns != 0 ||
+        (IO_URING_READ_ONCE(*uring->ring.sq.kflags) &
+         (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
+        error = enter_and_wait(engine, timeout_ns);
+    count = drain(uring, ops, max);
+    return count > 0 ? count : error;
+}
+
+static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+    struct __kernel_timespec timeout = timespec_of(timeout_ns);
+    struct io_uring_getevents_arg wait = {.ts = timeout_ns > 0 ? (uintptr_t) &timeout : 0};
+    int count, outcome, error = 0;
+
+    if ((engine->flags & REOP_ENGINE_DEFER) || has_backlog(uring))
+        error = uring_flush(engine);
+    if (REOP_UNLIKELY(atomic_exchange(&uring->unarmed, false))) {
+        sync_lock(&uring->submit_lock);
+        arm(engine);
+        sync_unlock(&uring->submit_lock);
+    }
+    sync_lock(&uring->reap_lock);
+    count = drain(uring, ops, max);
+    sync_unlock(&uring->reap_lock);
+    if (count > 0 || timeout_ns == 0 || error < 0)
+        return count > 0 ? count : error;
+
+    /* Any number of threads may sleep here: the kernel wakes all of them for a completion. */
+    outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, 1,
+                              IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
+                              sizeof wait);
+    sync_lock(&uring->reap_lock);
+    count = drain(uring, ops, max);
+    sync_unlock(&uring->reap_lock);
+    if (count > 0 || outcome >= 0 || outcome == -ETIME)
+        return count;
+    return outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
+}
+
+static int uring_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    return engine->single ? collect_owned(engine, ops, max, timeout_ns)
+                          : collect_shared(engine, ops, max, timeout_ns);
+}
+
+/* Asks in the call itself, so that the request cannot outlive the launch it was meant for. */
+static void uring_cancel(reop_engine *engine, struct slot *slot)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_sync_cancel_reg request = {
+        .addr = (uintptr_t) slot | slot_use(slot_word(slot)) << 48, .fd = -1,
+        /* timeout 0: do not wait for one that already runs */
+    };
+
+    uring_flush(engine);
+    io_uring_register_sync_cancel(&uring->ring, &request);
+}
+
+/* --- create ------------------------------------------------------------------------------ */
+
+static size_t uring_state_size(const reop_engine_config *config)
+{
+    (void) config;
+    return sizeof(struct uring);
+}
+
+static void say_why_not(reop_engine *engine, int error)
+{
+    const char *hint = "";
+
+    if (error == EPERM || error == EACCES)
+        hint = ": forbidden here, by seccomp or kernel.io_uring_disabled";
+    else if (error == ENOSYS)
+        hint = ": this kernel is built without it";
+    else if (error == EINVAL)
+        hint = ": needs Linux 6.1";
+    engine_say(engine, "uring: %s%s", strerror(error), hint);
+}
+
+/* -EINVAL where sync cancel, Linux 6.0, does not exist. A single-threaded ring's flags are newer.
+ */
+static int probe_sync_cancel(struct uring *uring)
+{
+    struct io_uring_sync_cancel_reg request = {.addr = WAKE_DATA, .fd = -1};
+    int outcome = io_uring_register_sync_cancel(&uring->ring, &request);
+
+    return outcome == -ENOENT ? 0 : outcome;
+}
+
+static int uring_create(reop_engine *engine, const reop_engine_config *config)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL,
+        .cq_entries = config->depth + CQ_SPARE,
+    };
+    int error;
+
+    if (engine->single)
+        params.flags |= IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                        IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED;
+    uring->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (uring->event_fd < 0)
+        return -error_from_system((uint32_t) errno);
+    error = io_uring_queue_init_params(config->depth, &uring->ring, &params);
+    if (error < 0)
+        goto close_event;
+    error = engine->single ? 0 : probe_sync_cancel(uring);
+    if (error < 0)
+        goto exit_ring;
+    sync_mutex_init(&uring->submit_lock);
+    sync_mutex_init(&uring->reap_lock);
+
+    error = io_uring_register_files_sparse(&uring->ring, config->file_count);
+    uring->fixed_files = error == 0;
+    if (error < 0)
+        engine_say(engine, "uring: files not registered: %s%s", strerror(-error),
+                   error == -EMFILE ? " (RLIMIT_NOFILE is below file_count)" : "");
+    io_uring_register_buffers_sparse(&uring->ring, BUFFERS_MAX); /* else register_pool says so */
+    if (engine->single)
+        engine->submit = config->flags & REOP_ENGINE_DEFER ? submit_deferred : submit_owned;
+    else
+        arm(engine);
+    return 0;
+
+exit_ring:
+    io_uring_queue_exit(&uring->ring);
+close_event:
+    close(uring->event_fd);
+    if (error == -EMFILE || error == -ENFILE)
+        return -EMFILE;
+    say_why_not(engine, -error);
+    return -ENOTSUP;
+}
+
+static void uring_destroy(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+
+    /* The registered ring fd is an entry in the owner's own list: another thread would drop its
+     * own. */
+    if (engine->single && !engine_owned(engine))
+        uring->ring.int_flags = 0;
+    io_uring_queue_exit(&uring->ring);
+    close(uring->event_fd);
+    sync_mutex_destroy(&uring->submit_lock);
+    sync_mutex_destroy(&uring->reap_lock);
+}
+
+const struct backend uring_backend = {
+    .name = "uring",
+    .id = REOP_BACKEND_URING,
+    .kinds = 1u << REOP_KIND_READ | 1u << REOP_KIND_WRITE | 1u << REOP_KIND_READV |
+             1u << REOP_KIND_WRITEV | 1u << REOP_KIND_SYNC | 1u << REOP_KIND_SYNC_DATA |
+             1u << REOP_KIND_NATIVE,
+    .depth_max = RING_MAX,
+    .state_size = uring_state_size,
+    .create = uring_create,
+    .destroy = uring_destroy,
+    .register_pool = uring_register_pool,
+    .attach = uring_attach,
+    .detach = uring_detach,
+    .submit = submit_shared,
+    .flush = uring_flush,
+    .collect = uring_collect,
+    .interrupt = uring_interrupt,
+    .cancel = uring_cancel,
+    .chores = uring_chores,
+};
