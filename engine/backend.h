@@ -11,6 +11,17 @@
 
 #include <stddef.h>
 
+/* Files of a backend's own. Each does what its namesake in engine.h does for the platform's. */
+struct backend_files {
+    int (*open)(reop_engine *engine, const char *path_utf8, uint32_t flags,
+                reop_handle *handle_out);
+    int (*close)(reop_engine *engine, reop_handle handle);
+    int (*inspect)(reop_file *file, uint32_t flags);
+    int (*size)(const reop_file *file, uint64_t *size_out);
+    int (*zero_fill)(reop_file *file, uint64_t from, uint64_t to);
+    uint32_t (*physical_sector)(const reop_file *file);
+};
+
 struct backend {
     const char *name;
     uint32_t id;        /* enum reop_backend */
@@ -44,7 +55,8 @@ struct backend {
 
     /* Flushes, then stores up to max ops whose outcome is known and written to the op. Waits for
      * the first up to timeout_ns (-1: for ever). 0: the time is over, or it was interrupted, or
-     * woke for no reason; -EINTR: a signal; other -errno: the flush failed and nothing came back.
+     * woke for no reason; -EINTR: a signal, or the time of a backend with a clock of its own is
+     * over; other -errno: the flush failed and nothing came back.
      */
     int (*collect)(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns);
 
@@ -57,6 +69,8 @@ struct backend {
 
     /* Owner's work that another thread asked for with engine_ask(ENGINE_CHORES). May be NULL. */
     void (*chores)(reop_engine *engine);
+
+    const struct backend_files *files; /* NULL: its files are the platform's */
 };
 
 /* Best first, ended by NULL. backend.c is the one place that knows which there are. */

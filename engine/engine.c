@@ -490,6 +490,21 @@ static void reap_leave(reop_engine *engine)
         engine->backend->interrupt(engine);
 }
 
+/* Keeps those that landed, and says how many. */
+static inline uint32_t land(reop_engine *engine, reop_op *ops[], int count, bool plain,
+                            uint32_t *counted)
+{
+    uint32_t landed = 0;
+
+    for (int i = 0; i < count; i++) {
+        reop_op *op = ops[i];
+
+        ops[landed] = op;
+        landed += engine_land(engine, slot_of(op), plain, counted);
+    }
+    return landed;
+}
+
 int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
     uint32_t landed = 0, counted = 0;
@@ -500,9 +515,8 @@ int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout
     reap_enter(engine);
     do {
         count = gather(engine, ops, max, timeout_ns);
-        for (int i = 0; i < count; i++)
-            if (engine_land(engine, slot_of(ops[i]), &counted))
-                ops[landed++] = ops[i];
+        landed = engine->counts_shared ? land(engine, ops, count, false, &counted)
+                                       : land(engine, ops, count, true, &counted);
         /* All of them pinned: they come through the ready list, which does not take long. */
     } while (REOP_UNLIKELY(count > 0 && landed == 0));
     engine_count_landed(engine, counted);
@@ -526,7 +540,7 @@ int reop_run(reop_engine *engine, uint32_t max, int64_t timeout_ns)
         for (int i = 0; i < count; i++) {
             uint32_t counted = 0;
 
-            if (!engine_land(engine, slot_of(ops[i]), &counted))
+            if (!engine_land(engine, slot_of(ops[i]), false, &counted))
                 continue;
             engine_count_landed(engine, counted);
             REOP_CHECK(ops[i]->on_done != NULL, "reop_run of op %p without on_done",

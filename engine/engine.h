@@ -13,6 +13,8 @@
 #include "backend.h"
 #include "pool.h"
 
+#include <reop/sim.h>
+
 /* Work for whoever reaps next; the hot path reads all of it with one load. */
 #define ENGINE_WAKE    1u  /* reop_wake() */
 #define ENGINE_READY   2u  /* the shared ready list is not empty */
@@ -57,6 +59,17 @@ struct engine_pool {
     size_t fixed_size;    /* what all of them cover */
     size_t fixed_chunk;   /* what each covers */
     uint32_t fixed_index; /* of the first */
+};
+
+/* fault.c: faults over this engine's backend. */
+struct faults {
+    struct reop_faults config;
+    const struct backend *backend; /* the real one; NULL: switched off */
+    reop_status (*submit)(reop_engine *engine, reop_file *file, struct slot *slot);
+    struct backend copy; /* of it, with calls exchanged */
+    _Atomic uint64_t random;
+    struct sync_mutex lock;
+    struct queue held; /* completed, and delayed; guarded by lock */
 };
 
 struct engine_cancel {
@@ -135,6 +148,7 @@ struct reop_engine {
     uint32_t file_count;
     uint32_t files_open;
     char why[512];
+    struct faults faults;
 };
 
 /* Adds a sentence to reop_engine_why(). */
@@ -180,8 +194,9 @@ static inline void engine_count(_Atomic uint64_t *counter, bool shared)
         atomic_fetch_add(counter, 1);
         return;
     }
+    /* Release pairs with file_busy: a file closes after all that its ops did. */
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+                          memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -194,26 +209,27 @@ static inline void engine_count_landed(reop_engine *engine, uint32_t count)
         atomic_store_explicit(&engine->completed,
                               atomic_load_explicit(&engine->completed, memory_order_relaxed) +
                                   count,
-                              memory_order_relaxed); /* one writer */
+                              memory_order_release); /* pairs with nothing_in_flight */
 }
 
 /* What a landed op needs that is not the plain case; it returns what to count. */
 uint32_t engine_land_rare(reop_engine *engine, const reop_op *op);
 
 /* IN_FLIGHT to HELD. False: pinned, and whoever unpins it delivers it. Adds to landed what
- * engine_count_landed() has to be told before the caller may use the op. */
-static inline bool engine_land(reop_engine *engine, struct slot *slot, uint32_t *landed)
+ * engine_count_landed() has to be told before the caller may use the op. plain: counts are not
+ * shared, and so the engine is single-threaded. */
+static inline bool engine_land(reop_engine *engine, struct slot *slot, bool plain, uint32_t *landed)
 {
     const reop_op *op = &slot->op;
 
-    if (REOP_UNLIKELY(!slot_land(slot, engine->single)))
+    if (REOP_UNLIKELY(!slot_land(slot, plain || engine->single)))
         return false;
     /* The op is ours until reap returns. */
     if (REOP_UNLIKELY(op->result < 0 || op->kind == REOP_KIND_POST)) {
         *landed += engine_land_rare(engine, op);
         return true;
     }
-    engine_count(&op->file->completed, engine->counts_shared);
+    engine_count(&op->file->completed, !plain);
     *landed += 1;
     return true;
 }
@@ -224,7 +240,7 @@ static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
     uint32_t landed = 0;
 
     if (engine->flags & REOP_ENGINE_INLINE) {
-        bool done = engine_land(engine, slot, &landed);
+        bool done = engine_land(engine, slot, !engine->counts_shared, &landed);
 
         engine_count_landed(engine, landed);
         return done ? REOP_DONE : REOP_PENDING;

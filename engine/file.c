@@ -24,6 +24,54 @@ void file_table_init(reop_engine *engine)
     }
 }
 
+/* --- whose files they are ---------------------------------------------------------------- */
+
+static int open_handle(reop_engine *engine, const char *path_utf8, uint32_t flags,
+                       reop_handle *handle_out)
+{
+    const struct backend_files *files = engine->backend->files;
+
+    return files != NULL ? files->open(engine, path_utf8, flags, handle_out)
+                         : file_open_handle(path_utf8, flags, handle_out);
+}
+
+static int close_handle(reop_engine *engine, reop_handle handle)
+{
+    const struct backend_files *files = engine->backend->files;
+
+    return files != NULL ? files->close(engine, handle) : file_close_handle(handle);
+}
+
+static int inspect(reop_file *file, uint32_t flags)
+{
+    const struct backend_files *files = file->engine->backend->files;
+
+    return files != NULL ? files->inspect(file, flags) : file_inspect(file, flags);
+}
+
+static int size_of(const reop_file *file, uint64_t *size_out)
+{
+    const struct backend_files *files = file->engine->backend->files;
+
+    return files != NULL ? files->size(file, size_out) : file_size(file, size_out);
+}
+
+static int zero_fill(reop_file *file, uint64_t from, uint64_t to)
+{
+    const struct backend_files *files = file->engine->backend->files;
+
+    return files != NULL ? files->zero_fill(file, from, to) : file_zero_fill(file, from, to);
+}
+
+static uint32_t physical_sector(const reop_file *file)
+{
+    const struct backend_files *files = file->engine->backend->files;
+
+    return files != NULL ? files->physical_sector(file) : file_physical_sector(file);
+}
+
+/* --- the table --------------------------------------------------------------------------- */
+
 static void give_place(reop_file *file)
 {
     reop_engine *engine = file->engine;
@@ -72,7 +120,7 @@ int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags, re
     file->stalls = 0;
     file->stall_ns = 0;
     file->sync_error = 0;
-    error = file_inspect(file, flags);
+    error = inspect(file, flags);
     file->masked = file->offset_mask != 0 || file->size_mask != 0 || file->memory_mask != 0;
     if (error == 0)
         error = engine->backend->attach(engine, file);
@@ -95,12 +143,12 @@ int reop_file_open(reop_engine *engine, const char *path_utf8, uint32_t flags, r
         ((flags & REOP_FILE_EXCLUSIVE) && !(flags & REOP_FILE_CREATE)) ||
         ((flags & REOP_FILE_TRUNCATE) && !(flags & REOP_FILE_WRITE)))
         return -EINVAL;
-    error = file_open_handle(path_utf8, flags, &handle);
+    error = open_handle(engine, path_utf8, flags, &handle);
     if (error < 0)
         return error;
     error = reop_file_attach(engine, handle, flags & ATTACH_FLAGS, file_out);
     if (error < 0)
-        file_close_handle(handle);
+        close_handle(engine, handle);
     return error;
 }
 
@@ -147,7 +195,7 @@ int reop_file_close(reop_file *file)
     if (error < 0)
         return error;
     file->engine->backend->detach(file->engine, file, true);
-    error = file_close_handle(file->handle);
+    error = close_handle(file->engine, file->handle);
     give_place(file);
     return error;
 }
@@ -180,10 +228,10 @@ int reop_file_preallocate(reop_file *file, uint64_t size)
         return -EINVAL;
     if (file_busy(file))
         return -EBUSY;
-    error = file_size(file, &size_now);
+    error = size_of(file, &size_now);
     if (error < 0 || size_now >= size)
         return error;
-    return file_zero_fill(file, size_now, size);
+    return zero_fill(file, size_now, size);
 }
 
 int reop_file_query(const reop_file *file, struct reop_file_info *info_out)
@@ -194,7 +242,7 @@ int reop_file_query(const reop_file *file, struct reop_file_info *info_out)
     memset(info_out, 0, sizeof *info_out);
     info_out->offset_align = file->size_mask + 1;
     info_out->memory_align = file->memory_mask + 1;
-    info_out->physical_sector = file_physical_sector(file);
+    info_out->physical_sector = physical_sector(file);
     info_out->flags = file->flags;
     info_out->submitted = file->submitted;
     info_out->completed = file->completed;
@@ -202,5 +250,5 @@ int reop_file_query(const reop_file *file, struct reop_file_info *info_out)
     info_out->submit_stall_ns = file->stall_ns;
     info_out->sync_error = -(int) (file->sync_error >> 32);
     info_out->handle = file->handle;
-    return file->stream ? 0 : file_size(file, &info_out->size);
+    return file->stream ? 0 : size_of(file, &info_out->size);
 }

@@ -106,6 +106,8 @@ int file_inspect(reop_file *file, uint32_t flags)
         file->flags |= REOP_FILE_DURABLE;
     if (flags & ~file->flags & (REOP_FILE_DIRECT | REOP_FILE_DURABLE))
         return -ENOTSUP;
+    if (S_ISREG(status.st_mode) && (open_flags & O_APPEND))
+        return -ENOTSUP; /* Linux appends whatever the offset says: pwrite(2), BUGS */
     file->regular = S_ISREG(status.st_mode) || S_ISBLK(status.st_mode);
     file->stream = S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) ||
                    (S_ISCHR(status.st_mode) && lseek(fd, 0, SEEK_CUR) < 0);

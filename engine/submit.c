@@ -146,6 +146,12 @@ static bool misaligned(const reop_file *file, const void *data, uint32_t size, u
             ((uintptr_t) data & file->memory_mask)) != 0;
 }
 
+static REOP_COLD reop_status the_long_way(reop_op *op, reop_file *file, enum reop_kind kind,
+                                          void *data, uint32_t size, uint64_t offset)
+{
+    return submit(op, file, kind, data, size, offset, misaligned(file, data, size, offset));
+}
+
 /* begin() once more, as short as it can be: one owner, one pool, a plain file, nothing to refuse.
  * What is not plain goes the long way, before anything was counted. */
 static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
@@ -185,7 +191,7 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
     return engine->submit(engine, file, slot);
 
 long_way:
-    return submit(op, file, kind, data, size, offset, misaligned(file, data, size, offset));
+    return the_long_way(op, file, kind, data, size, offset);
 }
 
 reop_status reop_read(reop_op *op, reop_file *file, void *data, uint32_t size, uint64_t offset)
@@ -221,9 +227,9 @@ static inline reop_status submit_pieces(reop_op *op, reop_file *file, enum reop_
 {
     bool wrong = pieces_wrong(file, pieces, count, offset);
 
-    if (!wrong && file->engine->backend->takes_pieces != NULL &&
+    if (!wrong && file->engine->backend->takes_pieces != NULL && atomic_load(&file->open) != 0 &&
         !file->engine->backend->takes_pieces(file, pieces, count))
-        kind = REOP_KIND_NONE; /* which no backend has: -ENOTSUP */
+        kind = REOP_KIND_POST; /* which no backend submits: -ENOTSUP */
     return submit(op, file, kind, (void *) (uintptr_t) pieces, count, offset, wrong);
 }
 

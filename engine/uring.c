@@ -211,6 +211,19 @@ static void uring_chores(reop_engine *engine)
     }
 }
 
+/* 0 or -errno. size 0 takes one out again. */
+static int put_buffer(struct uring *uring, uint32_t index, void *data, size_t size)
+{
+    struct iovec piece = {data, size};
+    __u64 tag = 0;
+    int outcome;
+
+    if (index >= BUFFERS_MAX)
+        return -ENOSPC;
+    outcome = io_uring_register_buffers_update_tag(&uring->ring, index, &piece, &tag, 1);
+    return outcome < 0 ? outcome : 0;
+}
+
 static void uring_register_pool(reop_engine *engine, uint32_t index)
 {
     struct uring *uring = engine->state;
@@ -218,24 +231,20 @@ static void uring_register_pool(reop_engine *engine, uint32_t index)
     size_t stride = pool->slab->buffer_stride;
     size_t size = stride * pool->slab->slot_count;
     size_t chunk = stride > BUFFER_MAX ? BUFFER_MAX : BUFFER_MAX / stride * stride;
-    uint32_t first = uring->buffer_count;
+    uint32_t first = uring->buffer_count, next = first;
+    int error = 0;
 
-    for (size_t at = 0; at < size; at += chunk) {
-        struct iovec piece = {pool->slab->buffers + at, size - at < chunk ? size - at : chunk};
-        __u64 tag = 0;
-        int outcome = uring->buffer_count < BUFFERS_MAX
-                          ? io_uring_register_buffers_update_tag(&uring->ring, uring->buffer_count,
-                                                                 &piece, &tag, 1)
-                          : -ENOSPC;
-
-        if (outcome != 1) {
-            engine_say(engine, "uring: buffers not registered: %s%s",
-                       strerror(outcome < 0 ? -outcome : EIO),
-                       outcome == -ENOMEM ? " (RLIMIT_MEMLOCK is too small)" : "");
-            return;
-        }
-        uring->buffer_count++;
+    for (size_t at = 0; at < size && error == 0; at += chunk)
+        error = put_buffer(uring, next++, pool->slab->buffers + at,
+                           size - at < chunk ? size - at : chunk);
+    if (error < 0) {
+        engine_say(engine, "uring: buffers not registered: %s%s", strerror(-error),
+                   error == -ENOMEM ? " (RLIMIT_MEMLOCK is too small)" : "");
+        while (--next > first)
+            put_buffer(uring, next - 1, NULL, 0);
+        return;
     }
+    uring->buffer_count = next;
     pool->fixed_base = (uintptr_t) pool->slab->buffers;
     pool->fixed_chunk = chunk;
     pool->fixed_index = first;
@@ -286,8 +295,7 @@ static_assert(IORING_OP_WRITE_FIXED == IORING_OP_READ_FIXED + 1 &&
 static_assert(offsetof(struct io_uring_sqe, fd) == 4 && offsetof(struct io_uring_sqe, flags) == 1,
               "file->native is the first eight bytes of an entry");
 
-static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, const reop_op *op,
-                 uint64_t native)
+static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, reop_op *op, uint64_t native)
 {
     int buffer;
 
@@ -307,6 +315,7 @@ static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, const reop
         break;
     case REOP_KIND_NATIVE:
         *sqe = *(const struct io_uring_sqe *) op->data;
+        op->data = NULL; /* the caller's entry may be gone when the op comes back */
         native |= sqe->opcode | (uint64_t) sqe->flags << 8 | (uint64_t) sqe->ioprio << 16;
         memcpy(sqe, &native, sizeof native);
         sqe->user_data = user_data_of(slot_of(op));
@@ -444,6 +453,7 @@ static reop_op *arrive_rare(struct uring *uring, reop_op *op, const struct io_ur
     }
     if (cqe->flags & IORING_CQE_F_NOTIF)
         return op; /* the buffer of a zero-copy send is free; its result came before */
+    slot_arrive(slot_of(op));
     op->result = cqe->res < 0 ? -error_from_system((uint32_t) -cqe->res) : cqe->res;
     op->os_error = cqe->res < 0 ? (uint32_t) -cqe->res : 0;
     return cqe->flags & IORING_CQE_F_MORE ? NULL : op;
@@ -456,6 +466,7 @@ static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cq
 
     if (REOP_UNLIKELY(op == NULL || cqe->flags != 0))
         return arrive_rare(uring, op, cqe);
+    slot_arrive(slot_of(op));
     op->result = cqe->res;
     op->os_error = 0;
     if (REOP_UNLIKELY(cqe->res < 0)) {
@@ -466,11 +477,11 @@ static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cq
     return op;
 }
 
-/* The completion queue is ours. */
-static inline int drain(struct uring *uring, reop_op *ops[], uint32_t max)
+/* Takes completions off the queue, which is ours, and says how many: wakes are among them. */
+static inline unsigned drain(struct uring *uring, reop_op *ops[], uint32_t max, uint32_t *count_out)
 {
     const struct io_uring_cq *queue = &uring->ring.cq;
-    unsigned head = *queue->khead;
+    unsigned first = *queue->khead, head = first;
     unsigned tail = io_uring_smp_load_acquire(queue->ktail); /* pairs with the kernel's release */
     uint32_t count = 0;
 
@@ -481,7 +492,8 @@ static inline int drain(struct uring *uring, reop_op *ops[], uint32_t max)
         count += op != NULL;
     }
     io_uring_smp_store_release(queue->khead, head); /* the kernel may use the entries again */
-    return (int) count;
+    *count_out = count;
+    return head - first;
 }
 
 static struct __kernel_timespec timespec_of(int64_t ns)
@@ -514,7 +526,8 @@ static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int6
 {
     struct uring *uring = engine->state;
     unsigned unsubmitted, arrived;
-    int count, error = 0;
+    uint32_t count;
+    int error = 0;
 
     enable(engine);
     if (REOP_UNLIKELY(atomic_load_explicit(&uring->unarmed, memory_order_relaxed))) /* ours alone */
@@ -528,8 +541,18 @@ static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int6
         (IO_URING_READ_ONCE(*uring->ring.sq.kflags) &
          (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
         error = enter_and_wait(engine, timeout_ns);
-    count = drain(uring, ops, max);
-    return count > 0 ? count : error;
+    drain(uring, ops, max, &count);
+    return count > 0 ? (int) count : error;
+}
+
+static unsigned drain_locked(struct uring *uring, reop_op *ops[], uint32_t max, uint32_t *count_out)
+{
+    unsigned seen;
+
+    sync_lock(&uring->reap_lock);
+    seen = drain(uring, ops, max, count_out);
+    sync_unlock(&uring->reap_lock);
+    return seen;
 }
 
 static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
@@ -537,31 +560,30 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
     struct uring *uring = engine->state;
     struct __kernel_timespec timeout = timespec_of(timeout_ns);
     struct io_uring_getevents_arg wait = {.ts = timeout_ns > 0 ? (uintptr_t) &timeout : 0};
-    int count, outcome, error = 0;
+    int outcome = 0, error = 0;
+    uint32_t count;
+    unsigned seen;
 
     if ((engine->flags & REOP_ENGINE_DEFER) || has_backlog(uring))
         error = uring_flush(engine);
-    if (REOP_UNLIKELY(atomic_exchange(&uring->unarmed, false))) {
+    if (REOP_UNLIKELY(atomic_load_explicit(&uring->unarmed, memory_order_relaxed) && /* a hint */
+                      atomic_exchange(&uring->unarmed, false))) {
         sync_lock(&uring->submit_lock);
         arm(engine);
         sync_unlock(&uring->submit_lock);
     }
-    sync_lock(&uring->reap_lock);
-    count = drain(uring, ops, max);
-    sync_unlock(&uring->reap_lock);
-    if (count > 0 || timeout_ns == 0 || error < 0)
-        return count > 0 ? count : error;
-
-    /* Any number of threads may sleep here: the kernel wakes all of them for a completion. */
-    outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, 1,
-                              IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
-                              sizeof wait);
-    sync_lock(&uring->reap_lock);
-    count = drain(uring, ops, max);
-    sync_unlock(&uring->reap_lock);
-    if (count > 0 || outcome >= 0 || outcome == -ETIME)
-        return count;
-    return outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
+    seen = drain_locked(uring, ops, max, &count);
+    /* A wake that was taken off the queue must not be slept on: its reason is for gather to see. */
+    if (seen == 0 && timeout_ns != 0 && error == 0) {
+        /* Any number of threads may sleep here: the kernel wakes all of them for a completion. */
+        outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, 1,
+                                  IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
+                                  sizeof wait);
+        drain_locked(uring, ops, max, &count);
+        if (outcome < 0 && outcome != -ETIME)
+            error = outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
+    }
+    return count > 0 ? (int) count : error;
 }
 
 static int uring_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
@@ -619,7 +641,9 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
     struct uring *uring = engine->state;
     struct io_uring_params params = {
         .flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL,
-        .cq_entries = config->depth + CQ_SPARE,
+        /* A zero-copy send completes twice. IORING_MAX_CQ_ENTRIES is twice RING_MAX. */
+        .cq_entries =
+            config->depth <= RING_MAX - CQ_SPARE ? 2 * config->depth + CQ_SPARE : 2 * RING_MAX,
     };
     int error;
 

@@ -8,8 +8,10 @@
 #if defined(__GNUC__)
 #define REOP_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define REOP_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define REOP_COLD                __attribute__((noinline, cold))
 #define REOP_PRINTF(at, from)    __attribute__((format(printf, at, from), noreturn, cold))
 #else
+#define REOP_COLD
 #define REOP_LIKELY(condition)   (condition)
 #define REOP_UNLIKELY(condition) (condition)
 #define REOP_PRINTF(at, from)

@@ -17,29 +17,29 @@
 #include "check.h"
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+/* The interleaving tester makes lines and spans small, and yields before each shared access. */
 #ifndef FREELIST_YIELD
-#define FREELIST_YIELD() ((void) 0) /* before each shared access, for the interleaving tester */
+#define FREELIST_YIELD()    ((void) 0)
+#define FREELIST_LINE_WORDS 7u
+#define FREELIST_SPAN_SHIFT 6u /* above 64 lines, spans of 64 lines: 28,672 ops */
 #endif
 
-#define FREELIST_LINE_WORDS 7u
-#define FREELIST_BITS_MAX   64u
+#define FREELIST_BITS_MAX 64u
 
 /* A cache line. seq counts the gifts to the line's words, or, in the first line of a span of many,
  * to the span's. */
 struct freelist_line {
-    _Atomic uint64_t seq;
+    alignas(64) _Atomic uint64_t seq;
     _Atomic uint64_t word[FREELIST_LINE_WORDS];
 };
 
 static_assert(sizeof(struct freelist_line) == 64, "a line is a cache line");
-
-/* Above this many lines a span is that many: the seq of 28,672 ops tells whether they need a look.
- */
-#define FREELIST_SPAN_SHIFT 6u
 
 /* Constant after init. slot_count <= word_count << bits_shift. */
 struct freelist {

@@ -77,27 +77,25 @@ LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
     return first + __builtin_ctzll(bits);
 }
 
-/* NULL: the stack is empty. */
-static inline struct slot *lane_pop(struct reop_lane *lane)
+static inline bool lane_is_empty(const struct reop_lane *lane)
 {
-    uint32_t count = lane->count;
-
-    if (REOP_UNLIKELY(count == 0))
-        return NULL;
-    lane->count = count - 1;
-    return lane->cached[count - 1];
+    return lane->count == 0;
 }
 
-/* False: the stack is full, or there is none. */
-static inline bool lane_push(struct reop_lane *lane, struct slot *slot)
+/* Always true of a lane without a stack. */
+static inline bool lane_is_full(const struct reop_lane *lane)
 {
-    uint32_t count = lane->count;
+    return lane->count == lane->capacity;
+}
 
-    if (REOP_UNLIKELY(count == lane->capacity))
-        return false;
-    lane->cached[count] = slot;
-    lane->count = count + 1;
-    return true;
+static inline struct slot *lane_pop(struct reop_lane *lane)
+{
+    return lane->cached[--lane->count];
+}
+
+static inline void lane_push(struct reop_lane *lane, struct slot *slot)
+{
+    lane->cached[lane->count++] = slot;
 }
 
 /* Gives ops back to the freelist, those of one word at once. The table is indexed by the low bits
@@ -152,7 +150,7 @@ static inline void lane_give(const struct reop_lane *lane, const struct slot *sl
     freelist_count(freelist, freelist_span_of(freelist, word));
 }
 
-/* For an op that lane_push() refused. */
+/* The lane is full. */
 LANE_RARE void lane_overflow(struct reop_lane *lane, struct slot *slot)
 {
     uint32_t batch = (lane->capacity + 1) / 2;
@@ -164,20 +162,21 @@ LANE_RARE void lane_overflow(struct reop_lane *lane, struct slot *slot)
     lane_spill(lane, lane->cached, batch);
     lane->count -= batch;
     memmove(lane->cached, lane->cached + batch, lane->count * sizeof(struct slot *));
-    lane->cached[lane->count++] = slot;
+    lane_push(lane, slot);
 }
 
+/* NULL: see lane_refill(). */
 static inline struct slot *lane_acquire(struct reop_lane *lane)
 {
-    struct slot *slot = lane_pop(lane);
-
-    return slot ? slot : lane_refill(lane);
+    return REOP_UNLIKELY(lane_is_empty(lane)) ? lane_refill(lane) : lane_pop(lane);
 }
 
 static inline void lane_release(struct reop_lane *lane, struct slot *slot)
 {
-    if (!lane_push(lane, slot))
+    if (REOP_UNLIKELY(lane_is_full(lane)))
         lane_overflow(lane, slot);
+    else
+        lane_push(lane, slot);
 }
 
 #endif

@@ -22,10 +22,6 @@ struct waiter {
     struct sync_cond cond;
 };
 
-/* attention: what a release must look at once the op is in its lane. */
-#define ATTENTION_FENCE  1u /* the system has no asymmetric barrier: look again, with a fence */
-#define ATTENTION_WAITER 2u /* times the number of waiters in the queue */
-
 /* slab.slot_count == bits in the freelist + cached in lanes + held + in flight + on the way from
  * one to another. */
 struct reop_pool {
@@ -37,7 +33,7 @@ struct reop_pool {
     const char *why;
     void *owned; /* what to give back to the allocator */
 
-    alignas(128) _Atomic uint64_t attention;
+    alignas(128) _Atomic uint32_t waiter_count; /* in the queue: what every release looks at */
 
     alignas(128) struct sync_mutex waiters_lock;
     struct waiter *oldest; /* the queue is FIFO */
@@ -96,7 +92,6 @@ static void pool_init(reop_pool *pool, unsigned char *block, const struct slab_p
     pool->lanes = block + plan->lanes;
     pool->lane_stride = plan->lane_stride;
     lanes_init(pool, plan->lane_capacity);
-    atomic_init(&pool->attention, sync_barrier_init() ? 0 : ATTENTION_FENCE);
     sync_mutex_init(&pool->waiters_lock);
     sync_mutex_init(&pool->holders_lock);
     pool->newest_link = &pool->oldest;
@@ -208,7 +203,7 @@ static struct waiter *waiter_pop(reop_pool *pool)
     pool->oldest = waiter->next;
     if (pool->oldest == NULL)
         pool->newest_link = &pool->oldest;
-    atomic_fetch_sub(&pool->attention, ATTENTION_WAITER);
+    atomic_fetch_sub(&pool->waiter_count, 1);
     return waiter;
 }
 
@@ -216,7 +211,7 @@ static void waiter_push(reop_pool *pool, struct waiter *waiter)
 {
     *pool->newest_link = waiter;
     pool->newest_link = &waiter->next;
-    atomic_fetch_add(&pool->attention, ATTENTION_WAITER);
+    atomic_fetch_add(&pool->waiter_count, 1);
 }
 
 static void waiter_remove(reop_pool *pool, const struct waiter *waiter)
@@ -228,7 +223,7 @@ static void waiter_remove(reop_pool *pool, const struct waiter *waiter)
     *link = waiter->next;
     if (*link == NULL)
         pool->newest_link = link;
-    atomic_fetch_sub(&pool->attention, ATTENTION_WAITER);
+    atomic_fetch_sub(&pool->waiter_count, 1);
 }
 
 static void waiter_end(struct waiter *waiter, struct slot *slot)
@@ -250,28 +245,23 @@ static void waiters_serve(reop_pool *pool, struct reop_lane *lane)
     }
 }
 
-/* The rare half of attend(). */
 LANE_RARE void attend_waiters(struct reop_lane *lane)
 {
     reop_pool *pool = lane->pool;
 
-    /* Where there is no asymmetric barrier this is the fence: it comes before the waiter's own
-     * addition, which then sees all that was done before it, or after, and sees the waiter. */
-    if (atomic_fetch_add(&pool->attention, 0) < ATTENTION_WAITER)
-        return;
     sync_lock(&pool->waiters_lock);
     waiters_serve(pool, lane);
     sync_unlock(&pool->waiters_lock);
 }
 
-/* After an op was put into the lane or the freelist. A waiter makes itself known, runs
- * sync_barrier() and then looks for an op: either this load comes after the barrier and sees it, or
- * the op was put before and counts as free in the waiter's verdict. The barrier makes this thread's
- * fence for it, so the compiler's is enough here. */
+/* After ops were put into the lane or the freelist. A waiter counts itself, then finds the freelist
+ * empty, then sleeps, and all of this, the spills and this load have one order. A release that
+ * loads later serves it. For all that loaded earlier, what they put is in the freelist, where the
+ * waiter would have found it, or in a lane, and lanes hold no more than the slab has beyond
+ * op_count: so at least op_count ops are still held, and their releases load later. */
 static inline void attend(struct reop_lane *lane)
 {
-    atomic_signal_fence(memory_order_seq_cst);
-    if (REOP_UNLIKELY(atomic_load_explicit(&lane->pool->attention, memory_order_relaxed) != 0))
+    if (REOP_UNLIKELY(atomic_load(&lane->pool->waiter_count) != 0))
         attend_waiters(lane);
 }
 
@@ -284,7 +274,6 @@ static struct slot *wait_for_slot(struct reop_lane *lane, int64_t deadline_ns)
     sync_cond_init(&waiter.cond);
     sync_lock(&pool->waiters_lock);
     waiter_push(pool, &waiter);
-    sync_barrier(); /* pairs with attend() */
     waiters_serve(pool, lane);
     while (!waiter.done) {
         if (!sync_wait(&waiter.cond, &pool->waiters_lock, deadline_ns) && !waiter.done) {
@@ -336,9 +325,9 @@ LANE_RARE reop_op *acquire_refilling(reop_lane *lane)
 
 reop_op *reop_acquire(reop_lane *lane)
 {
-    struct slot *slot = lane_pop(lane);
-
-    return REOP_LIKELY(slot != NULL) ? hand_out(slot) : acquire_refilling(lane);
+    if (REOP_UNLIKELY(lane_is_empty(lane)))
+        return acquire_refilling(lane);
+    return hand_out(lane_pop(lane));
 }
 
 uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
@@ -374,10 +363,11 @@ void reop_release(reop_lane *lane, reop_op *op)
 {
     struct slot *slot = take_back(lane, op);
 
-    if (REOP_UNLIKELY(!lane_push(lane, slot))) {
+    if (REOP_UNLIKELY(lane_is_full(lane))) {
         release_spilling(lane, slot);
         return;
     }
+    lane_push(lane, slot);
     attend(lane);
 }
 

@@ -126,6 +126,13 @@ static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t holder
         memory_order_release); /* publishes the op's fields: pairs with slot_pin */
 }
 
+/* Before the outcome is stored, by whoever the system gave the op: it came from its submitter's
+ * thread by a way that the C memory model does not know. */
+static inline void slot_arrive(const struct slot *slot)
+{
+    (void) atomic_load_explicit(&slot->state, memory_order_acquire); /* pairs with slot_launch */
+}
+
 /* IN_FLIGHT to HELD, after the outcome was stored. False: the op is pinned, and whoever unpins it
  * delivers it. owned: the engine is single-threaded and this is its owner, so nobody pins. */
 static inline bool slot_land(struct slot *slot, bool owned)

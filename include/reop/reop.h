@@ -320,10 +320,12 @@ REOP_API int reop_file_open(reop_engine *engine, const char *path_utf8, uint32_t
                             reop_file **file_out);
 
 /* The handle becomes the file's until close or detach. A handle the backend cannot serve is refused
- * with -ENOTSUP: on Windows one not opened for overlapped I/O, on threads a FIFO or a socket. flags
- * may hold REOP_FILE_DIRECT and REOP_FILE_DURABLE, which the handle then must have (-ENOTSUP), and
- * REOP_FILE_PACKETS: on Windows every success comes by packet; needed for calls whose TRUE means
- * "queued", such as ReadDirectoryChangesW. When it fails the handle is still yours. */
+ * with -ENOTSUP: on Windows one not opened for overlapped I/O, on threads a FIFO or a socket,
+ * anywhere a file opened to append. A directory may be attached, for reop_sync() and native calls.
+ * flags may hold REOP_FILE_DIRECT and REOP_FILE_DURABLE, which the handle then must have
+ * (-ENOTSUP), and REOP_FILE_PACKETS: on Windows every success comes by packet; needed for calls
+ * whose TRUE means "queued", such as ReadDirectoryChangesW. When it fails the handle is still
+ * yours. */
 REOP_API int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags,
                               reop_file **file_out);
 

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Latency against rate. A closed loop at full depth shows what the system can do; open loops then
+ * come at a tenth of that, two tenths, and so on, until one is not sustained. The knee is where
+ * rate divided by mean response is greatest (Kleinrock's power): beyond it, more work costs more
+ * waiting than it is worth.
+ */
+#include "commands.h"
+#include "latency.h"
+#include "report.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define SWEEP_STEPS      10u
+#define SWEEP_STEPS_MAX  13u
+#define SWEEP_PERCENTILE 3u
+
+struct point {
+    uint64_t rate;
+    double achieved, mean_ns;
+    int64_t ns[SWEEP_PERCENTILE];
+    bool thin[SWEEP_PERCENTILE], sustained, noisy;
+};
+
+static const double percents[SWEEP_PERCENTILE] = {50, 99, 99.9};
+static struct latency_run run;
+
+static struct point point_of(uint64_t rate)
+{
+    const struct histogram *response = &run.series[LATENCY_RESPONSE];
+    unsigned faults = latency_faults(&run);
+    struct point point = {.rate = rate,
+                          .achieved = latency_achieved(&run),
+                          .mean_ns = histogram_mean_ns(response),
+                          .sustained = !(faults & LATENCY_NOT_SUSTAINED),
+                          .noisy = (faults & LATENCY_NOISY_GENERATOR) != 0};
+
+    for (unsigned i = 0; i < SWEEP_PERCENTILE; i++) {
+        point.ns[i] = histogram_percentile_ns(response, percents[i]);
+        point.thin[i] = histogram_percentile_is_thin(response, percents[i]);
+    }
+    return point;
+}
+
+/* The index of the knee among those that were sustained; count: there is none. */
+static unsigned knee_of(const struct point *points, unsigned count)
+{
+    unsigned knee = count;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (points[i].sustained && points[i].mean_ns > 0 &&
+            (knee == count ||
+             points[i].achieved / points[i].mean_ns > points[knee].achieved / points[knee].mean_ns))
+            knee = i;
+    }
+    return knee;
+}
+
+static void print_table(FILE *stream, const struct point *points, unsigned count, double limit)
+{
+    unsigned knee = knee_of(points, count);
+    char time[REPORT_TIME_MAX], cell[REPORT_TIME_MAX + 1];
+
+    if (limit > 0)
+        fprintf(stream, "closed loop at full depth: %.0f op/s\n", limit);
+    fprintf(stream, "%12s %12s %12s %12s %12s\n", "asked op/s", "achieved", "p50", "p99", "p99.9");
+    for (unsigned i = 0; i < count; i++) {
+        fprintf(stream, "%12" PRIu64 " %12.0f", points[i].rate, points[i].achieved);
+        for (unsigned k = 0; k < SWEEP_PERCENTILE; k++) {
+            snprintf(cell, sizeof cell, "%s%s", points[i].thin[k] ? "~" : "",
+                     report_time(points[i].ns[k], time));
+            fprintf(stream, " %12s", cell);
+        }
+        fprintf(stream, "%s%s%s\n", i == knee ? "  knee" : "",
+                points[i].sustained ? "" : "  not sustained", points[i].noisy ? "  noisy" : "");
+    }
+    if (knee == count)
+        fputs("no rate was sustained: no knee\n", stream);
+    else
+        fprintf(stream, "knee: %" PRIu64 " op/s, where rate divided by mean response is greatest\n",
+                points[knee].rate);
+}
+
+static void print_csv(FILE *stream, const struct point *points, unsigned count)
+{
+    fputs("rate,achieved,mean_ns,p50_ns,p99_ns,p99_9_ns,sustained,knee\n", stream);
+    for (unsigned i = 0; i < count; i++)
+        fprintf(stream, "%" PRIu64 ",%.1f,%.1f,%" PRId64 ",%" PRId64 ",%" PRId64 ",%d,%d\n",
+                points[i].rate, points[i].achieved, points[i].mean_ns, points[i].ns[0],
+                points[i].ns[1], points[i].ns[2], points[i].sustained, i == knee_of(points, count));
+}
+
+static void print_json(FILE *stream, const struct point *points, unsigned count)
+{
+    unsigned knee = knee_of(points, count);
+
+    fputs("{\"reop_latency_sweep\": 1, \"knee_rate\": ", stream);
+    if (knee < count)
+        fprintf(stream, "%" PRIu64, points[knee].rate);
+    else
+        fputs("null", stream);
+    fprintf(stream, ", \"partial\": %s, \"points\": [",
+            run.end == LATENCY_COMPLETE ? "false" : "true");
+    for (unsigned i = 0; i < count; i++)
+        fprintf(stream,
+                "%s{\"rate\": %" PRIu64
+                ", \"achieved\": %.1f, \"mean_ns\": %.1f, \"p50_ns\": %" PRId64
+                ", \"p99_ns\": %" PRId64 ", \"p99_9_ns\": %" PRId64 ", \"sustained\": %s}",
+                i > 0 ? ", " : "", points[i].rate, points[i].achieved, points[i].mean_ns,
+                points[i].ns[0], points[i].ns[1], points[i].ns[2],
+                points[i].sustained ? "true" : "false");
+    fputs("]}\n", stream);
+}
+
+static bool store(const char *folder, const struct point *points, unsigned count, double limit)
+{
+    FILE *file = latency_create(folder, "sweep.csv");
+
+    if (file == NULL)
+        return false;
+    print_csv(file, points, count);
+    if (!latency_close(file, folder, "sweep.csv"))
+        return false;
+    file = latency_create(folder, "summary.txt");
+    if (file == NULL)
+        return false;
+    print_table(file, points, count, limit);
+    fprintf(file, "plot: %s\n", latency_plot_sweep(folder));
+    if (!latency_close(file, folder, "summary.txt"))
+        return false;
+    file = latency_create(folder, "sweep.json");
+    if (file == NULL)
+        return false;
+    print_json(file, points, count);
+    return latency_close(file, folder, "sweep.json");
+}
+
+/* One run, stored in a folder of its own, named by the rate. */
+static bool run_at(const struct latency_options *options, const char *name)
+{
+    char folder[LATENCY_PATH_MAX];
+
+    if (options->out == NULL)
+        return latency_load(&run, options, NULL);
+    if (!latency_path(folder, options->out, name))
+        return false;
+    return latency_load(&run, options, folder) && latency_store(&run, folder);
+}
+
+/* What a closed loop at full depth reaches; 0, and explained: nothing. */
+static double find_limit(const struct latency_options *options)
+{
+    struct latency_options closed = *options;
+
+    closed.rate = 0;
+    closed.closed = true;
+    closed.poisson = false;
+    if (!run_at(&closed, "closed") || run.end != LATENCY_COMPLETE)
+        return 0;
+    if (latency_achieved(&run) < SWEEP_STEPS)
+        report_problem("--sweep", "a closed loop did %.1f op/s: too few to divide by ten.",
+                       latency_achieved(&run));
+    return latency_achieved(&run) < SWEEP_STEPS ? 0 : latency_achieved(&run);
+}
+
+static unsigned climb(const struct latency_options *options, double limit, struct point *points)
+{
+    unsigned count = 0;
+
+    while (count < SWEEP_STEPS_MAX && run.end == LATENCY_COMPLETE) {
+        struct latency_options open = *options;
+        char name[32];
+
+        open.rate = (uint64_t) floor(limit * (count + 1) / SWEEP_STEPS);
+        snprintf(name, sizeof name, "%" PRIu64, open.rate);
+        if (open.rate == 0 || (options->rate > 0 && open.rate > options->rate))
+            break;
+        if (!run_at(&open, name) || run.measured_ns == 0)
+            break;
+        points[count] = point_of(open.rate);
+        if (!points[count++].sustained)
+            break;
+    }
+    return count;
+}
+
+static bool prepare(const struct latency_options *options)
+{
+    int error = options->out == NULL ? 0 : platform_make_folder(options->out);
+
+    if (error < 0)
+        report_problem("--out", "making %s: %s.%s", options->out, platform_words(error, 0),
+                       report_advice(error));
+    return error == 0;
+}
+
+int latency_sweep(const struct latency_options *options)
+{
+    struct point points[SWEEP_STEPS_MAX];
+    double limit = 0;
+    unsigned count;
+    bool good;
+
+    if (!prepare(options))
+        return EXIT_FOUND;
+    if (options->rate == 0)
+        limit = find_limit(options);
+    else
+        run.end = LATENCY_COMPLETE;
+    count = climb(options, options->rate > 0 ? (double) options->rate : limit, points);
+    good = count > 0 && run.end == LATENCY_COMPLETE;
+    if (run.end != LATENCY_COMPLETE)
+        report_problem(options->file, "the sweep ended before its end. The results are partial.");
+    if (options->out != NULL && count > 0)
+        good = store(options->out, points, count, limit) && good;
+    if (options->json)
+        print_json(stdout, points, count);
+    else if (count > 0)
+        print_table(stdout, points, count, limit);
+    good = report_flush() && good;
+    if (platform_stop_signal() != 0)
+        return EXIT_SIGNAL + platform_stop_signal();
+    return good ? EXIT_DONE : EXIT_FOUND;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libFuzzer: the tool's command line. The first byte chooses the subcommand, the lines behind it
+ * are its arguments. What is accepted has to be within the limits that options.h states.
+ */
+#include "latency.h"
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARGUMENTS_MAX 16
+#define TEXT_MAX      512
+
+static void must(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check(bool latency, int count, char *arguments[])
+{
+    struct options options = {0};
+    struct latency_options load = {0};
+
+    if (latency) {
+        if (latency_options_read(count, arguments, &load) != OPTIONS_RUN)
+            return;
+        must(load.block_size > 0 && load.block_size <= OPTIONS_BLOCK_MAX);
+        must(load.depth > 0 && load.depth <= OPTIONS_DEPTH_MAX);
+        must(load.rate <= LATENCY_RATE_MAX && load.read_percent <= 100 && load.duration_ns > 0);
+        return;
+    }
+    if (options_read(count, arguments, &options) != OPTIONS_RUN)
+        return;
+    must(options.output != NULL && options.input_count >= 0 && options.input_count < count);
+    must(options.block_size > 0 && options.block_size <= OPTIONS_BLOCK_MAX);
+    must(options.depth > 0 && options.depth <= OPTIONS_DEPTH_MAX);
+    must((uint64_t) options.block_size * options.depth <= OPTIONS_BUFFERS_MAX);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static char text[TEXT_MAX + 1], names[2][8] = {"write", "latency"};
+    bool latency = size > 0 && data[0] == 'l';
+    char *arguments[ARGUMENTS_MAX + 2] = {names[latency]};
+    int count = 1;
+
+    if (size == 0 || size > TEXT_MAX)
+        return 0;
+    memcpy(text, data + 1, size - 1);
+    text[size - 1] = '\0';
+    for (char *line = text; count <= ARGUMENTS_MAX; count++) {
+        char *end = strchr(line, '\n');
+
+        arguments[count] = line;
+        if (end == NULL) {
+            count++;
+            break;
+        }
+        *end = '\0';
+        line = end + 1;
+    }
+    optind = 0; /* glibc: begin anew */
+    check(latency, count, arguments);
+    return 0;
+}

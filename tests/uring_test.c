@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is uring's alone: the native hatch of <reop/uring.h>, what the kernel refused to register,
+ * the completion queue, and that the data path makes no system call beside the one it is about.
+ */
+#include "fixture.h"
+
+#include <reop/uring.h>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/io_uring.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ON_URING FIXTURE_STREAMS, 0u /* on Linux no other backend serves streams */
+
+static struct io_uring_sqe sqe_of(uint8_t opcode)
+{
+    return (struct io_uring_sqe){.opcode = opcode, .fd = -1, .user_data = 0xdead};
+}
+
+/* Submits, then spoils the entry: it was copied. */
+static reop_status submit(reop_op *op, reop_file *file, struct io_uring_sqe sqe)
+{
+    reop_status status = reop_uring_submit(op, file, &sqe);
+
+    memset(&sqe, 0xff, sizeof sqe);
+    return status;
+}
+
+/* --- the native hatch ------------------------------------------------------------------------- */
+
+/* Promise: "Copies sqe, sets its user_data to the op's and its fd to the file's ... The op's kind
+ * is REOP_KIND_NATIVE, its data and size are 0, its offset is sqe->off, its result is the
+ * completion's res." */
+BACKEND_TEST(uring, native_read_and_nop, ON_URING)
+{
+    struct fixture fixture;
+    struct io_uring_sqe sqe;
+    uint8_t foreign[100];
+    reop_file *file;
+    reop_op *op;
+
+    fixture_open(&fixture, backend);
+    file = fixture_file(&fixture, REOP_FILE_READ, 4096);
+    op = fixture_acquire(&fixture);
+    for (uint64_t i = 0; i < 50; i++) {
+        sqe = sqe_of(IORING_OP_READ);
+        sqe.addr = (uintptr_t) foreign;
+        sqe.len = sizeof foreign;
+        sqe.off = 7 * i;
+        sqe.flags = i % 2 ? IOSQE_ASYNC : 0;
+        cr_assert_eq(fixture_finish(&fixture, op, submit(op, file, sqe)), 100, "%s: %lld",
+                     backend->name, (long long) op->result);
+        cr_assert(fixture_matches(foreign, 100, 7 * i), "%s", backend->name);
+        cr_assert_eq(op->kind, REOP_KIND_NATIVE, "%s", backend->name);
+        cr_assert_null(op->data, "%s", backend->name);
+        cr_assert_eq(op->size, 0, "%s", backend->name);
+        cr_assert_eq(op->offset, 0, "%s", backend->name);
+        cr_assert_eq(op->file, file, "%s", backend->name);
+        cr_assert_eq(reop_op_use(op), 2 * i + 2, "%s", backend->name);
+        cr_assert_eq(fixture_finish(&fixture, op, submit(op, file, sqe_of(IORING_OP_NOP))), 0, "%s",
+                     backend->name);
+    }
+    sqe = sqe_of(IORING_OP_WRITE); /* the file is open for reading only */
+    sqe.addr = (uintptr_t) foreign;
+    sqe.len = sizeof foreign;
+    cr_assert_eq(fixture_finish(&fixture, op, submit(op, file, sqe)), -EBADF, "%s", backend->name);
+    cr_assert_eq(op->os_error, EBADF, "%s", backend->name);
+    reop_release(fixture.lane, op);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+/* Promise: "submits it like reop_read()": it waits, is cancelled by its use and counted the same.
+ */
+BACKEND_TEST(uring, native_poll_waits_and_is_cancelled, ON_URING)
+{
+    struct fixture fixture;
+    struct fixture_pipe pipe;
+    struct io_uring_sqe sqe = sqe_of(IORING_OP_POLL_ADD);
+    reop_op *op, *reaped = NULL;
+
+    fixture_open(&fixture, backend);
+    fixture_pipe_open(&fixture, &pipe);
+    sqe.poll32_events = POLLIN;
+    op = fixture_acquire(&fixture);
+    for (uint64_t use = 1; use < 20; use += 2) {
+        cr_assert_eq(submit(op, pipe.reader, sqe), REOP_PENDING, "%s", backend->name);
+        cr_assert_eq(reop_reap(fixture.engine, &reaped, 1, FIXTURE_MS), 0, "%s", backend->name);
+        cr_assert_eq(reop_file_close(pipe.reader), -EBUSY, "%s", backend->name);
+        cr_assert_eq(reop_cancel(op, use), 0, "%s", backend->name);
+        cr_assert_eq(fixture_reap(&fixture), op, "%s", backend->name);
+        cr_assert_eq(op->result, -ECANCELED, "%s: %lld", backend->name, (long long) op->result);
+        cr_assert_eq(submit(op, pipe.reader, sqe), REOP_PENDING, "%s", backend->name);
+        cr_assert_eq(reop_cancel(op, use), -ENOENT, "%s", backend->name);
+        fixture_pipe_write(&pipe, "x", 1);
+        cr_assert_eq(fixture_reap(&fixture), op, "%s", backend->name);
+        cr_assert_eq(op->result, POLLIN, "%s: %lld", backend->name, (long long) op->result);
+        fixture_pipe_drain(&pipe, 1);
+    }
+    reop_release(fixture.lane, op);
+    fixture_pipe_close(&pipe);
+    fixture_close(&fixture);
+}
+
+/* Promise: "LINK, DRAIN and CQE_SKIP are rejected with -EINVAL, and so are multishot forms (accept,
+ * poll, recv, timeout, read): one submit is one completion." */
+BACKEND_TEST(uring, what_is_not_one_completion_is_rejected, ON_URING)
+{
+    static const uint8_t flags[] = {IOSQE_IO_LINK, IOSQE_IO_HARDLINK, IOSQE_IO_DRAIN,
+                                    IOSQE_CQE_SKIP_SUCCESS, IOSQE_FIXED_FILE};
+    struct fixture fixture;
+    struct fixture_pipe pipe;
+    struct io_uring_sqe sqe;
+    reop_op *op;
+    reop_handle unused;
+
+    fixture_open(&fixture, backend);
+    fixture_pipe_open(&fixture, &pipe);
+    op = fixture_acquire(&fixture);
+    for (uint32_t i = 0; i < 5; i++) {
+        sqe = sqe_of(IORING_OP_NOP);
+        sqe.flags = flags[i];
+        fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, EINVAL);
+    }
+    sqe = sqe_of(IORING_OP_ACCEPT);
+    sqe.ioprio = 1u << 0; /* IORING_ACCEPT_MULTISHOT */
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, EINVAL);
+    sqe = sqe_of(IORING_OP_POLL_ADD);
+    sqe.poll32_events = POLLIN;
+    sqe.len = 1u << 0; /* IORING_POLL_ADD_MULTI */
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, EINVAL);
+    sqe = sqe_of(IORING_OP_RECV);
+    sqe.ioprio = 1u << 1; /* IORING_RECV_MULTISHOT */
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, EINVAL);
+    sqe = sqe_of(IORING_OP_RECVMSG);
+    sqe.ioprio = 1u << 1;
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, EINVAL);
+    sqe = sqe_of(IORING_OP_TIMEOUT);
+    sqe.timeout_flags = 1u << 6; /* IORING_TIMEOUT_MULTISHOT, Linux 6.4 */
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, EINVAL);
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe_of(49)), 1,
+                            EINVAL); /* READ_MULTISHOT */
+    fixture_expect_rejected(op, reop_uring_submit(op, pipe.reader, NULL), 1, EINVAL);
+
+    sqe = sqe_of(IORING_OP_NOP);
+    reop_stop(fixture.engine);
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, ECANCELED);
+    cr_assert_eq(reop_file_detach(pipe.reader, &unused), 0);
+    fixture_expect_rejected(op, submit(op, pipe.reader, sqe), 1, EINVAL);
+    close((int) unused);
+    fixture_pipe_close_writer(&pipe);
+    reop_release(fixture.lane, op);
+    fixture_close(&fixture);
+}
+
+/* Promise: "-ENOTSUP on another backend." */
+BACKEND_TEST(uring, native_submit_is_enotsup_elsewhere, ON_NO_STREAMS)
+{
+    struct fixture fixture;
+    reop_file *file;
+    reop_op *op;
+
+    fixture_open(&fixture, backend);
+    file = fixture_file(&fixture, REOP_FILE_READ, 16);
+    op = fixture_acquire(&fixture);
+    fixture_expect_rejected(op, submit(op, file, sqe_of(IORING_OP_NOP)), 1, ENOTSUP);
+    reop_release(fixture.lane, op);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+/* A connected pair over the loopback: only a network's sends can be without a copy. */
+static void connect_pair(int pair[2])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    cr_assert_geq(listener, 0);
+    cr_assert_eq(bind(listener, (struct sockaddr *) &address, length), 0, "%s", strerror(errno));
+    cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(getsockname(listener, (struct sockaddr *) &address, &length), 0);
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(pair[0], (struct sockaddr *) &address, length), 0, "%s", strerror(errno));
+    pair[1] = accept(listener, NULL, NULL);
+    cr_assert_geq(pair[1], 0);
+    close(listener);
+}
+
+static void receive(int fd, size_t size, uint64_t position)
+{
+    uint8_t bytes[4096];
+
+    while (size > 0) {
+        ssize_t count = recv(fd, bytes, size < sizeof bytes ? size : sizeof bytes, 0);
+
+        cr_assert_gt(count, 0);
+        cr_assert(fixture_matches(bytes, (size_t) count, position), "at %llu",
+                  (unsigned long long) position);
+        position += (uint64_t) count;
+        size -= (size_t) count;
+    }
+}
+
+/* Promise: "A zero-copy send comes back once, on its notification, with the send's result." So its
+ * buffer may be filled anew at once. */
+BACKEND_TEST(uring, zero_copy_send_comes_back_once, ON_URING)
+{
+    struct fixture fixture;
+    reop_file *file = NULL;
+    reop_op *op, *again = NULL;
+    int pair[2];
+
+    fixture_open(&fixture, backend);
+    connect_pair(pair);
+    cr_assert_eq(reop_file_attach(fixture.engine, pair[0], 0, &file), 0, "%s", backend->name);
+    op = fixture_acquire(&fixture);
+    for (uint64_t i = 0; i < 50; i++) {
+        struct io_uring_sqe sqe = sqe_of(IORING_OP_SEND_ZC);
+        uint8_t *buffer = reop_op_buffer(op);
+
+        for (uint32_t j = 0; j < FIXTURE_BUFFER; j++)
+            buffer[j] = fixture_byte(i * FIXTURE_BUFFER + j);
+        sqe.addr = (uintptr_t) buffer;
+        sqe.len = FIXTURE_BUFFER;
+        cr_assert_eq(submit(op, file, sqe), REOP_PENDING, "%s", backend->name);
+        cr_assert_eq(reop_flush(fixture.engine), 0);
+        receive(pair[1], FIXTURE_BUFFER, i * FIXTURE_BUFFER);
+        cr_assert_eq(fixture_reap(&fixture), op, "%s", backend->name);
+        cr_assert_eq(op->result, FIXTURE_BUFFER, "%s: %lld", backend->name, (long long) op->result);
+        cr_assert_eq(reop_reap(fixture.engine, &again, 1, 0), 0, "%s", backend->name);
+    }
+    reop_release(fixture.lane, op);
+    fixture_close_file(file);
+    close(pair[1]);
+    fixture_close(&fixture);
+}
+
+/* The same promise of a send that fails: with and without a notification it comes back once. */
+BACKEND_TEST(uring, zero_copy_send_that_fails_comes_back_once, ON_URING)
+{
+    struct fixture fixture;
+    struct io_uring_sqe sqe = sqe_of(IORING_OP_SEND_ZC);
+    reop_file *file = NULL;
+    reop_op *op, *again = NULL;
+    int pair[2];
+
+    fixture_open(&fixture, backend);
+    connect_pair(pair);
+    cr_assert_eq(shutdown(pair[0], SHUT_WR), 0);
+    cr_assert_eq(reop_file_attach(fixture.engine, pair[0], 0, &file), 0, "%s", backend->name);
+    op = fixture_acquire(&fixture);
+    sqe.addr = (uintptr_t) reop_op_buffer(op);
+    sqe.len = 512;
+    sqe.msg_flags = MSG_NOSIGNAL;
+    for (uint32_t i = 0; i < 10; i++) {
+        fixture_finish(&fixture, op, submit(op, file, sqe));
+        cr_assert_eq(op->result, -EPIPE, "%s: %lld", backend->name, (long long) op->result);
+        cr_assert_eq(op->os_error, EPIPE, "%s", backend->name);
+        cr_assert_eq(reop_reap(fixture.engine, &again, 1, FIXTURE_MS), 0, "%s", backend->name);
+    }
+    reop_release(fixture.lane, op);
+    fixture_close_file(file);
+    close(pair[1]);
+    fixture_close(&fixture);
+}
+
+/* Promise, of sockets as of pipes: the backend serves streams both ways. */
+BACKEND_TEST(uring, socket_is_read_and_written, ON_URING)
+{
+    struct fixture fixture;
+    reop_file *files[2] = {NULL};
+    reop_op *reader, *writer;
+    reop_status status;
+    int pair[2];
+
+    fixture_open(&fixture, backend);
+    connect_pair(pair);
+    for (uint32_t i = 0; i < 2; i++)
+        cr_assert_eq(reop_file_attach(fixture.engine, pair[i], 0, &files[i]), 0, "%s",
+                     backend->name);
+    reader = fixture_acquire(&fixture);
+    writer = fixture_acquire(&fixture);
+    for (uint32_t i = 0; i < 50; i++) {
+        cr_assert_eq(reop_read(reader, files[i % 2], reop_op_buffer(reader), 512, 0), REOP_PENDING);
+        memset(reop_op_buffer(writer), (int) i, 300);
+        status = reop_write(writer, files[1 - i % 2], reop_op_buffer(writer), 300, 0);
+        fixture_reap(&fixture);
+        if (status == REOP_PENDING)
+            fixture_reap(&fixture);
+        cr_assert_eq(writer->result, 300, "%s: %lld", backend->name, (long long) writer->result);
+        cr_assert_eq(reader->result, 300, "%s: %lld", backend->name, (long long) reader->result);
+        cr_assert_arr_eq(reop_op_buffer(reader), reop_op_buffer(writer), 300, "%s", backend->name);
+    }
+    reop_release(fixture.lane, reader);
+    reop_release(fixture.lane, writer);
+    fixture_close_file(files[0]);
+    fixture_close_file(files[1]);
+    fixture_close(&fixture);
+}
+
+/* --- what was not granted --------------------------------------------------------------------- */
+
+/* Runs in a process of its own, which must exit with 0: its limits are not the test's. */
+static void expect_child_fine(void (*run)(struct fixture_backend *backend),
+                              struct fixture_backend *backend)
+{
+    struct fixture fixture;
+    int status = -1;
+    pid_t pid;
+
+    fixture_open(&fixture, backend); /* skips here, and not in the child */
+    fixture_close(&fixture);
+    fflush(NULL);
+    pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        run(backend);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0, "%s: status 0x%x", backend->name, (unsigned) status);
+}
+
+#define CHILD_CHECK(condition, code)                                                               \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            _exit(code);                                                                           \
+    } while (0)
+
+static reop_engine *child_engine(const struct fixture_backend *backend, reop_pool *pool,
+                                 uint32_t file_count)
+{
+    reop_engine_config config = {.backend = backend->backend,
+                                 .flags = backend->traits & 0xffffu,
+                                 .file_count = file_count,
+                                 .pool = pool};
+    reop_engine *engine = NULL;
+
+    CHILD_CHECK(reop_engine_create(&config, &engine) == 0, 10);
+    return engine;
+}
+
+/* Writes from the op's own buffer and reads it back into the same. */
+static void child_use(reop_engine *engine, reop_pool *pool, int fd)
+{
+    reop_op *op = reop_acquire(reop_pool_shared_lane(pool)), *reaped = NULL;
+    reop_file *file = NULL;
+    char *buffer = reop_op_buffer(op);
+
+    CHILD_CHECK(reop_file_attach(engine, fd, 0, &file) == 0, 20);
+    memcpy(buffer, "unregistered", 12);
+    if (reop_write(op, file, buffer, 12, 0) == REOP_PENDING)
+        CHILD_CHECK(reop_reap(engine, &reaped, 1, FIXTURE_PATIENCE_NS) == 1, 21);
+    CHILD_CHECK(op->result == 12, 22);
+    memset(buffer, 0, 12);
+    if (reop_read(op, file, buffer, 12, 0) == REOP_PENDING)
+        CHILD_CHECK(reop_reap(engine, &reaped, 1, FIXTURE_PATIENCE_NS) == 1, 23);
+    CHILD_CHECK(op->result == 12 && memcmp(buffer, "unregistered", 12) == 0, 24);
+    reop_release(reop_pool_shared_lane(pool), op);
+    CHILD_CHECK(reop_file_close(file) == 0, 25);
+}
+
+static void use_without_locked_memory(struct fixture_backend *backend)
+{
+    reop_pool_config config = {.op_count = 16, .buffer_size = 65536};
+    struct rlimit limit = {65536, 65536}; /* the ring itself counts too */
+    reop_pool *pool = NULL;
+    reop_engine *engine;
+    const char *why;
+    char path[] = "/tmp/reop-uring-XXXXXX";
+    int fd = mkstemp(path);
+
+    CHILD_CHECK(fd >= 0 && unlink(path) == 0, 1);
+    CHILD_CHECK(setrlimit(RLIMIT_MEMLOCK, &limit) == 0, 2);
+    CHILD_CHECK(setresuid(65534, 65534, 65534) == 0, 3); /* CAP_IPC_LOCK goes with root */
+    CHILD_CHECK(reop_pool_create(&config, &pool) == 0, 4);
+    engine = child_engine(backend, pool, 0);
+    why = reop_engine_why(engine);
+    CHILD_CHECK(strstr(why, "buffers not registered") != NULL, 5);
+    CHILD_CHECK(strstr(why, "RLIMIT_MEMLOCK") != NULL, 6);
+    child_use(engine, pool, fd);
+    CHILD_CHECK(reop_engine_destroy(engine) == 0, 7);
+    CHILD_CHECK(reop_pool_destroy(pool) == 0, 8);
+}
+
+/* Promise: "0 also where the system did not take the buffers: reop_engine_why()", which then says
+ * "what was not granted"; and all goes on without. */
+BACKEND_TEST(uring, buffers_that_are_not_registered_are_told_and_work, ON_URING)
+{
+    if (getuid() != 0)
+        cr_skip_test("only root can give its privileges up");
+    expect_child_fine(use_without_locked_memory, backend);
+}
+
+static void use_with_few_descriptors(struct fixture_backend *backend)
+{
+    reop_pool_config config = {.op_count = 16, .buffer_size = 4096};
+    struct rlimit limit = {100, 100};
+    reop_pool *pool = NULL;
+    reop_engine *engine;
+    char path[] = "/tmp/reop-uring-XXXXXX";
+    int fd = mkstemp(path);
+
+    CHILD_CHECK(fd >= 0 && unlink(path) == 0, 1);
+    CHILD_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, 2);
+    CHILD_CHECK(reop_pool_create(&config, &pool) == 0, 4);
+    engine = child_engine(backend, pool, 1000);
+    CHILD_CHECK(strstr(reop_engine_why(engine), "files not registered") != NULL, 5);
+    child_use(engine, pool, fd);
+    CHILD_CHECK(reop_engine_destroy(engine) == 0, 7);
+    CHILD_CHECK(reop_pool_destroy(pool) == 0, 8);
+}
+
+/* The same promise of the kernel's table of files, which cannot be larger than RLIMIT_NOFILE. */
+BACKEND_TEST(uring, files_that_are_not_registered_are_told_and_work, ON_URING)
+{
+    expect_child_fine(use_with_few_descriptors, backend);
+}
+
+/* Promise: "Its buffers are registered with the system". One registered buffer covers 1 GiB at
+ * most; a buffer beyond the first of these is as good as any other. */
+BACKEND_TEST(uring, pool_larger_than_one_registered_buffer, ON_URING)
+{
+    enum { OPS = 5 };
+    const uint32_t size = UINT32_C(1) << 28;
+    reop_pool_config config = {.op_count = OPS, .buffer_size = size, .buffer_align = 4096};
+    struct fixture fixture;
+    reop_file *file;
+    reop_op *ops[OPS];
+
+    if (sysconf(_SC_AVPHYS_PAGES) / 1024 * sysconf(_SC_PAGESIZE) < 4l * 1024 * 1024)
+        cr_skip_test("less than 4 GiB of free memory");
+    fixture_open_with(&fixture, backend, config, (reop_engine_config){0});
+    file = fixture_file(&fixture, REOP_FILE_READ | REOP_FILE_WRITE, 65536);
+    cr_assert_eq(reop_acquire_many(fixture.lane, ops, OPS), OPS);
+    for (uint32_t i = 0; i < OPS; i++) {
+        uint8_t *buffer = reop_op_buffer(ops[i]), *last = buffer + size - 4096;
+
+        cr_assert_eq(fixture_finish(&fixture, ops[i], reop_read(ops[i], file, buffer, 4096, i)),
+                     4096, "%s", backend->name);
+        cr_assert(fixture_matches(buffer, 4096, i), "%s", backend->name);
+        cr_assert_eq(fixture_finish(&fixture, ops[i], reop_read(ops[i], file, last, 4096, 99 + i)),
+                     4096, "%s", backend->name);
+        cr_assert(fixture_matches(last, 4096, 99 + i), "%s", backend->name);
+        cr_assert_eq(fixture_finish(&fixture, ops[i], reop_write(ops[i], file, last, 4096, 99 + i)),
+                     4096, "%s", backend->name);
+    }
+    /* All of it at once, across the border between two: memory is memory. */
+    cr_assert_eq(
+        fixture_finish(&fixture, ops[0],
+                       reop_read(ops[0], file, (uint8_t *) reop_op_buffer(ops[0]) + 100, 65536, 0)),
+        65536, "%s", backend->name);
+    reop_release_many(fixture.lane, ops, OPS);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+/* --- the completion queue --------------------------------------------------------------------- */
+
+/* The ring's description in /proc, or NULL. */
+static FILE *open_ring_info(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    struct dirent *entry;
+    FILE *info = NULL;
+
+    cr_assert_not_null(folder);
+    while (info == NULL && (entry = readdir(folder)) != NULL) {
+        char path[300], target[64] = "";
+
+        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+        if (readlink(path, target, sizeof target - 1) > 0 && strstr(target, "io_uring") != NULL) {
+            snprintf(path, sizeof path, "/proc/self/fdinfo/%s", entry->d_name);
+            info = fopen(path, "r");
+        }
+    }
+    closedir(folder);
+    return info;
+}
+
+/* Completions that found no room and went to the kernel's overflow list; -1: the kernel does not
+ * say. cq_entries_out: those that wait in the queue. */
+static int count_overflow(uint32_t *cq_entries_out)
+{
+    FILE *info = open_ring_info();
+    bool listing = false;
+    char line[256];
+    int count = -1;
+
+    if (info == NULL)
+        return -1;
+    while (fgets(line, sizeof line, info) != NULL) {
+        sscanf(line, "CQEs: %u", cq_entries_out);
+        if (listing)
+            count += strstr(line, "user_data") != NULL;
+        if (strstr(line, "CqOverflowList") != NULL) {
+            listing = true;
+            count = 0;
+        }
+    }
+    fclose(info);
+    return count;
+}
+
+/* Promise: "each of accepted submits comes back": the queue has room for all that can be in flight,
+ * and for wakes beside them. */
+BACKEND_TEST(uring, completion_queue_has_room_for_everything, ON_URING)
+{
+    enum { DEPTH = 256 };
+    static reop_op *ops[DEPTH];
+    struct fixture fixture;
+    reop_file *file;
+    uint32_t waiting = 0;
+
+    fixture_open_with(&fixture, backend, (reop_pool_config){.op_count = DEPTH, .buffer_size = 64},
+                      (reop_engine_config){.depth = DEPTH});
+    file = fixture_file(&fixture, REOP_FILE_READ, 4096);
+    for (uint32_t round = 0; round < 20; round++) {
+        uint32_t pending = 0;
+
+        cr_assert_eq(reop_acquire_many(fixture.lane, ops, DEPTH), DEPTH);
+        for (uint32_t i = 0; i < DEPTH; i++) {
+            pending += reop_read(ops[i], file, reop_op_buffer(ops[i]), 64, i) == REOP_PENDING;
+            reop_wake(fixture.engine);
+            reop_cancel(ops[i], round + 1);
+        }
+        cr_assert_eq(reop_flush(fixture.engine), 0);
+        fixture_sleep_ms(1);
+        cr_assert_leq(count_overflow(&waiting), 0, "%s: it overflowed", backend->name);
+        for (; pending > 0; pending--)
+            fixture_reap(&fixture);
+        for (uint32_t i = 0; i < DEPTH; i++)
+            cr_assert(ops[i]->result == 64 || ops[i]->result == -ECANCELED, "%s: %lld",
+                      backend->name, (long long) ops[i]->result);
+        reop_release_many(fixture.lane, ops, DEPTH);
+    }
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+/* The same with the only op that completes twice, the zero-copy send. The depth is just below a
+ * power of two, to which the kernel rounds. */
+BACKEND_TEST(uring, zero_copy_sends_at_full_depth_all_come_back, ON_URING)
+{
+    enum { DEPTH = 240 };
+    static reop_op *ops[DEPTH];
+    struct fixture fixture;
+    struct io_uring_sqe sqe = sqe_of(IORING_OP_SEND_ZC);
+    uint8_t *zeroes = calloc(DEPTH, 64);
+    reop_file *file = NULL;
+    uint32_t waiting = 0;
+    int pair[2];
+
+    cr_assert_not_null(zeroes);
+    fixture_open_with(&fixture, backend, (reop_pool_config){.op_count = DEPTH, .buffer_size = 64},
+                      (reop_engine_config){.depth = DEPTH});
+    connect_pair(pair);
+    cr_assert_eq(reop_file_attach(fixture.engine, pair[0], 0, &file), 0);
+    sqe.addr = (uintptr_t) zeroes;
+    sqe.len = 64;
+    for (uint32_t round = 0; round < 5; round++) {
+        size_t left = DEPTH * 64;
+        uint8_t sink[4096];
+
+        cr_assert_eq(reop_acquire_many(fixture.lane, ops, DEPTH), DEPTH);
+        for (uint32_t i = 0; i < DEPTH; i++)
+            cr_assert_eq(submit(ops[i], file, sqe), REOP_PENDING, "%s", backend->name);
+        cr_assert_eq(reop_flush(fixture.engine), 0);
+        while (left > 0)
+            left -= (size_t) recv(pair[1], sink, sizeof sink, 0);
+        fixture_sleep_ms(5);
+        cr_assert_leq(count_overflow(&waiting), 0, "%s: it overflowed", backend->name);
+        for (uint32_t i = 0; i < DEPTH; i++)
+            fixture_reap(&fixture);
+        for (uint32_t i = 0; i < DEPTH; i++)
+            cr_assert_eq(ops[i]->result, 64, "%s: %lld", backend->name, (long long) ops[i]->result);
+        reop_release_many(fixture.lane, ops, DEPTH);
+    }
+    free(zeroes);
+    fixture_close_file(file);
+    close(pair[1]);
+    fixture_close(&fixture);
+}
+
+/* --- no system call beside the I/O ------------------------------------------------------------ */
+
+/* From now on any call but io_uring_enter and leaving kills the process. */
+static void forbid_all_but_enter(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    struct sock_fprog filter = {sizeof code / sizeof code[0], code};
+
+    CHILD_CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, 30);
+    CHILD_CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, 31);
+}
+
+static void read_and_write_on(reop_engine *engine, reop_lane *lane, reop_file *file, uint32_t count)
+{
+    reop_op *ops[16];
+
+    for (uint32_t i = 0; i < count; i += 16) {
+        uint32_t pending = 0;
+
+        CHILD_CHECK(reop_acquire_many(lane, ops, 16) == 16, 40);
+        for (uint32_t j = 0; j < 16; j++) {
+            void *buffer = reop_op_buffer(ops[j]);
+            reop_status status = j % 2 ? reop_read(ops[j], file, buffer, 512, j * UINT64_C(512))
+                                       : reop_write(ops[j], file, buffer, 512, j * UINT64_C(512));
+
+            CHILD_CHECK(status != REOP_REJECTED, 41);
+            pending += status == REOP_PENDING;
+        }
+        while (pending > 0) {
+            reop_op *reaped[16];
+            int got = reop_reap(engine, reaped, 16, REOP_FOREVER);
+
+            CHILD_CHECK(got > 0, 42);
+            for (int j = 0; j < got; j++)
+                CHILD_CHECK(reaped[j]->result == 512, 43);
+            pending -= (uint32_t) got;
+        }
+        reop_release_many(lane, ops, 16);
+    }
+}
+
+static void use_with_enter_alone(struct fixture_backend *backend)
+{
+    reop_pool_config config = {.op_count = 16, .buffer_size = 512};
+    reop_pool *pool = NULL;
+    reop_engine *engine;
+    reop_file *file = NULL;
+    char path[] = "/tmp/reop-uring-XXXXXX";
+    int fd = mkstemp(path);
+
+    CHILD_CHECK(fd >= 0 && unlink(path) == 0 && ftruncate(fd, 8192) == 0, 1);
+    CHILD_CHECK(reop_pool_create(&config, &pool) == 0, 4);
+    engine = child_engine(backend, pool, 0);
+    CHILD_CHECK(reop_file_attach(engine, fd, 0, &file) == 0, 5);
+    read_and_write_on(engine, reop_pool_shared_lane(pool), file, 160); /* the owner's first use */
+    forbid_all_but_enter();
+    read_and_write_on(engine, reop_pool_shared_lane(pool), file, 16000);
+    syscall(SYS_exit_group, 0);
+}
+
+static void enter_nothing_but_getppid(struct fixture_backend *backend)
+{
+    (void) backend;
+    forbid_all_but_enter();
+    syscall(SYS_getppid);
+}
+
+/* Promise: submit, reap, acquire and release make no system call "beyond the I/O itself". */
+BACKEND_TEST(uring, data_path_makes_no_call_but_enter, ON_URING)
+{
+    if (fixture_sanitized())
+        cr_skip_test("a sanitizer makes calls of its own");
+    expect_child_fine(use_with_enter_alone, backend);
+}
+
+/* The control: another call kills. */
+Test(uring, another_call_kills)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        signal(SIGSYS, SIG_DFL);
+        enter_nothing_but_getppid(NULL);
+        syscall(SYS_exit_group, 0);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "0x%x", (unsigned) status);
+}
