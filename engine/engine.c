@@ -139,6 +139,8 @@ int reop_engine_create(const reop_engine_config *config, reop_engine **engine_ou
             complete.sync_threads = 1;
         memcpy(why, create_why, sizeof why);
         error = engine_new(backend, &complete, why, engine_out);
+        if (error == 0)
+            create_why[0] = '\0'; /* what the engine fell back from is in its own why */
         if (error != -ENOTSUP || config->backend != REOP_BACKEND_AUTO)
             return error;
     }

@@ -340,6 +340,7 @@ static bool push(reop_engine *engine, const reop_file *file, struct slot *slot)
         return false;
     }
     fill(engine, sqe, &slot->op, file->native);
+    slot_hand_over(slot);
     return true;
 }
 

@@ -126,12 +126,25 @@ static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t holder
         memory_order_release); /* publishes the op's fields: pairs with slot_pin */
 }
 
-/* Before the outcome is stored, by whoever the system gave the op: it came from its submitter's
- * thread by a way that the C memory model does not know. */
-static inline void slot_arrive(const struct slot *slot)
-{
-    (void) atomic_load_explicit(&slot->state, memory_order_acquire); /* pairs with slot_launch */
-}
+/* A ring carries the op from its submitter's thread to the one that lands it. The system call
+ * orders that, and ThreadSanitizer does not know it: hand over after the last look at the op,
+ * arrive before the first. */
+#if defined(__SANITIZE_THREAD__)
+#define SLOT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SLOT_TSAN 1
+#endif
+#endif
+#ifdef SLOT_TSAN
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define slot_hand_over(slot) __tsan_release(slot)
+#define slot_arrive(slot)    __tsan_acquire(slot)
+#else
+#define slot_hand_over(slot) ((void) (slot))
+#define slot_arrive(slot)    ((void) (slot))
+#endif
 
 /* IN_FLIGHT to HELD, after the outcome was stored. False: the op is pinned, and whoever unpins it
  * delivers it. owned: the engine is single-threaded and this is its owner, so nobody pins. */

@@ -5,6 +5,8 @@
  */
 #include "fixture.h"
 
+#include <string.h>
+
 /* --- create ----------------------------------------------------------------------------------- */
 
 static reop_pool *small_pool(uint32_t op_count)
@@ -206,8 +208,17 @@ BACKEND_TEST(contract_engine, a_pool_has_up_to_256_engines, ON_EVERY_BACKEND)
                                  .pool = pool};
 
     engines[0] = fixture_engine(backend, pool, config);
-    for (uint32_t i = 1; i < ENGINES; i++)
-        cr_assert_eq(reop_engine_create(&config, &engines[i]), 0, "%s: %u", backend->name, i);
+    for (uint32_t i = 1; i < ENGINES; i++) {
+        int error = reop_engine_create(&config, &engines[i]);
+
+        if (error == -ENOTSUP && strstr(reop_engine_why(NULL), "allocate memory") != NULL) {
+            while (i-- > 0)
+                cr_assert_eq(reop_engine_destroy(engines[i]), 0, "%s: %u", backend->name, i);
+            cr_assert_eq(reop_pool_destroy(pool), 0, "%s", backend->name);
+            cr_skip_test("RLIMIT_MEMLOCK is too small for 256 rings");
+        }
+        cr_assert_eq(error, 0, "%s: %u", backend->name, i);
+    }
     cr_assert_eq(reop_engine_create(&config, &engines[ENGINES]), -EMFILE, "%s", backend->name);
     cr_assert_eq(reop_engine_destroy(engines[7]), 0, "%s", backend->name);
     cr_assert_eq(reop_engine_create(&config, &engines[7]), 0, "%s", backend->name);
