@@ -126,7 +126,7 @@ static OVERLAPPED *prepare(reop_op *op)
     return (OVERLAPPED *) (void *) &op->overlapped;
 }
 
-/* The system copies the array of segments before the call returns. */
+/* The system locks all the pages, and is done with the array, before the call returns. */
 static DWORD call_pieces(HANDLE handle, reop_op *op, OVERLAPPED *overlapped, uint32_t granted,
                          DWORD *bytes_out)
 {

@@ -239,8 +239,9 @@ BACKEND_TEST(contract_engine, engines_may_share_a_pool, ON_EVERY_BACKEND)
     other = fixture;
     other.engine = fixture_engine(backend, fixture.pool, (reop_engine_config){0});
     file = fixture_file(&fixture, REOP_FILE_READ, 512);
-    cr_assert_eq(
-        reop_file_open(other.engine, fixture_path(&fixture, 0), REOP_FILE_READ, &other_file), 0);
+    cr_assert_eq(reop_file_open(other.engine, fixture_path(&fixture, 0),
+                                REOP_FILE_READ | FIXTURE_SHARED, &other_file),
+                 0);
     op = fixture_acquire(&fixture);
     for (uint64_t i = 0; i < 20; i++) {
         struct fixture *here = i % 2 ? &other : &fixture;
@@ -585,7 +586,7 @@ BACKEND_TEST(contract_engine, stuck_lists_exactly_what_is_in_flight, ON_PENDING)
     cr_assert_not_null(entry, "%s", backend->name);
     cr_assert_eq(entry->kind, REOP_KIND_POST, "%s", backend->name);
     cr_assert_eq(entry->use, use, "%s", backend->name);
-    fixture_sleep_ms(60);
+    fixture_sleep_ms(80);
     cr_assert_eq(reop_stuck(fixture.engine, list, FIXTURE_OPS), 4, "%s", backend->name);
     for (uint32_t i = 0; i < 4; i++)
         cr_assert(list[i].age_ms >= 50 && list[i].age_ms < 60000, "%s: age %u ms", backend->name,

@@ -9,7 +9,7 @@
 
 static int open_file(struct fixture *fixture, const char *path, uint32_t flags, reop_file **file)
 {
-    return reop_file_open(fixture->engine, path, flags, file);
+    return reop_file_open(fixture->engine, path, flags | FIXTURE_SHARED, file);
 }
 
 static uint32_t files_attached(struct fixture *fixture)

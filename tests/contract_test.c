@@ -107,7 +107,8 @@ static reop_file *open_writable(struct fixture *fixture, uint32_t flags)
     reop_file *file = NULL;
 
     cr_assert_eq(reop_file_open(fixture->engine, path,
-                                REOP_FILE_WRITE | REOP_FILE_CREATE | REOP_FILE_TRUNCATE | flags,
+                                REOP_FILE_WRITE | REOP_FILE_CREATE | REOP_FILE_TRUNCATE |
+                                    FIXTURE_SHARED | flags,
                                 &file),
                  0, "%s", fixture->backend->name);
     return file;

@@ -338,7 +338,8 @@ static void *be_a_guest(void *argument)
         reop_file *file = NULL;
         reop_op *op = reop_acquire_wait(fixture->lane, FIXTURE_PATIENCE_NS);
 
-        guest->wrong += reop_file_open(engine, fixture->paths[0], REOP_FILE_READ, &file) != 0;
+        guest->wrong +=
+            reop_file_open(engine, fixture->paths[0], REOP_FILE_READ | FIXTURE_SHARED, &file) != 0;
         op->user = guest;
         guest->wrong += reop_post(op, engine, 77) != REOP_PENDING;
         reop_wake(engine);

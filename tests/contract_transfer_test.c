@@ -121,6 +121,8 @@ BACKEND_TEST(contract_transfer, two_gibibytes_are_short_and_resumed, ON_HOST_FIL
     reop_file *file = NULL;
     reop_op *op;
 
+    if (fixture_null_path() == NULL)
+        cr_skip_test("no device here takes writes of 2 GiB and more");
     fixture_open(&fixture, backend);
     cr_assert_eq(reop_file_open(fixture.engine, fixture_null_path(), REOP_FILE_WRITE, &file), 0);
     op = fixture_acquire(&fixture);

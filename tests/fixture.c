@@ -155,9 +155,8 @@ const char *fixture_path(struct fixture *fixture, uint32_t index)
     if (path[0] != '\0')
         return path;
     /* The name is not ASCII, so that every test opens a UTF-8 path. */
-    snprintf(path, FIXTURE_PATH_SIZE,
-             "%s/reop-\xc3\xbc-%ld-%u",
-             fixture_folder(), (long) getpid(), (unsigned) index);
+    snprintf(path, FIXTURE_PATH_SIZE, "%s/reop-\xc3\xbc-%ld-%u", fixture_folder(), (long) getpid(),
+             (unsigned) index);
     fixture_remove(path); /* a process of this number that crashed may have left it */
     return path;
 }
@@ -235,7 +234,7 @@ reop_file *fixture_file(struct fixture *fixture, uint32_t flags, size_t size)
     int error;
 
     fixture_fill(path, size);
-    error = reop_file_open(fixture->engine, path, flags, &file);
+    error = reop_file_open(fixture->engine, path, flags | FIXTURE_SHARED, &file);
     cr_assert_eq(error, 0, "%s: open answered %d", fixture->backend->name, error);
     return file;
 }

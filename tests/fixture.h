@@ -79,6 +79,10 @@ size_t fixture_backends(struct fixture_backend chosen[FIXTURE_BACKENDS_MAX], uin
 #define FIXTURE_PATHS     4u
 #define FIXTURE_PATH_SIZE 512u
 
+/* What every open of a scratch file asks for, as the tests look at it from outside meanwhile: on
+ * Windows a file is shared on request only. */
+#define FIXTURE_SHARED (REOP_FILE_SHARE_READ | REOP_FILE_SHARE_WRITE | REOP_FILE_SHARE_DELETE)
+
 struct fixture {
     const struct fixture_backend *backend;
     reop_pool *pool;
@@ -172,7 +176,7 @@ void fixture_plug_close(struct fixture_plug *plug);
 
 /* A file from which a read of many bytes keeps a worker busy. NULL: none here. */
 const char *fixture_slow_path(void);
-/* Takes any write without storing it. */
+/* Takes any write, of 4 GiB too, without storing it. NULL: none here. */
 const char *fixture_null_path(void);
 /* One that this system does not have. */
 enum reop_backend fixture_foreign_backend(void);

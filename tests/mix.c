@@ -21,9 +21,9 @@ void mix_open(struct mix *mix, const struct fixture_backend *backend, uint64_t s
     mix->lane = reop_pool_lane(fixture->pool, 0);
     mix->readable = fixture_file(fixture, REOP_FILE_READ, FILE_SIZE);
     fixture_fill(fixture_path(fixture, 1), FILE_SIZE);
-    cr_assert_eq(
-        reop_file_open(fixture->engine, fixture_path(fixture, 1), REOP_FILE_WRITE, &mix->writable),
-        0);
+    cr_assert_eq(reop_file_open(fixture->engine, fixture_path(fixture, 1),
+                                REOP_FILE_WRITE | FIXTURE_SHARED, &mix->writable),
+                 0);
     if (backend->traits & FIXTURE_STREAMS)
         fixture_pipe_open(fixture, &mix->pipe);
     else
@@ -136,9 +136,27 @@ static void settle(struct mix *mix, reop_op *op, reop_status status)
     } else {
         mix->counts.rejected += op->result == -EINVAL;
         mix->counts.too_deep += op->result == -EAGAIN;
-        mix->counts.wrong += op->result != -EINVAL && op->result != -EAGAIN;
+        mix->counts.unsupported += op->result == -ENOTSUP;
+        mix->counts.wrong +=
+            op->result != -EINVAL && op->result != -EAGAIN && op->result != -ENOTSUP;
         reop_release(mix->lane, op);
     }
+}
+
+/* Opens, detaches where the system can, attaches and closes. */
+static bool reopen(struct fixture *fixture)
+{
+    reop_file *file = NULL;
+    reop_handle handle = 0;
+    int error;
+
+    if (reop_file_open(fixture->engine, fixture->paths[0], REOP_FILE_READ | FIXTURE_SHARED,
+                       &file) != 0)
+        return false;
+    error = reop_file_detach(file, &handle);
+    if (error == 0)
+        error = reop_file_attach(fixture->engine, handle, 0, &file);
+    return (error == 0 || error == -ENOTSUP) && reop_file_close(file) == 0;
 }
 
 /* What a program does now and then. */
@@ -150,13 +168,10 @@ static void do_rare_things(struct mix *mix)
     struct reop_stuck_op stuck[4];
     reop_op *op = reop_acquire(mix->lane);
     reop_file *file = NULL;
-    reop_handle handle = 0;
 
     if (op != NULL)
         settle(mix, op, reop_sync(op, mix->writable, 0));
-    if (reop_file_open(fixture->engine, fixture->paths[0], REOP_FILE_READ, &file) == 0 &&
-        reop_file_detach(file, &handle) == 0 &&
-        reop_file_attach(fixture->engine, handle, 0, &file) == 0 && reop_file_close(file) == 0)
+    if (reopen(fixture))
         mix->counts.reopened++;
     else
         mix->counts.wrong++;

@@ -17,12 +17,13 @@ struct mix_counts {
     uint64_t succeeded;
     uint64_t failed; /* not counting cancelled */
     uint64_t cancelled;
-    uint64_t rejected;   /* -EINVAL */
-    uint64_t too_deep;   /* -EAGAIN */
-    uint64_t exhausted;  /* no op to be had */
-    uint64_t waits_over; /* reop_acquire_wait() timed out */
-    uint64_t reaps_over; /* reop_reap() timed out */
-    uint64_t reopened;   /* files opened and closed */
+    uint64_t rejected;    /* -EINVAL */
+    uint64_t too_deep;    /* -EAGAIN */
+    uint64_t exhausted;   /* no op to be had */
+    uint64_t waits_over;  /* reop_acquire_wait() timed out */
+    uint64_t reaps_over;  /* reop_reap() timed out */
+    uint64_t unsupported; /* -ENOTSUP: pieces, on some systems */
+    uint64_t reopened;    /* files opened and closed */
     uint64_t wrong;
 };
 

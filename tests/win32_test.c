@@ -218,8 +218,8 @@ BACKEND_TEST(win32, read_directory_changes, ON_HOST_FILES)
     HANDLE folder;
 
     fixture_open(&fixture, backend);
-    snprintf(folder_name, sizeof folder_name, "%s/reop-watched-%lu", fixture_folder(),
-             (unsigned long) GetCurrentProcessId());
+    snprintf(folder_name, sizeof folder_name, "%s/reop-watched-%llu", fixture_folder(),
+             (unsigned long long) fixture_now_ns());
     snprintf(path, sizeof path, "%s/new", folder_name);
     cr_assert(CreateDirectoryA(folder_name, NULL));
     folder = CreateFileA(folder_name, FILE_LIST_DIRECTORY,
@@ -611,13 +611,15 @@ BACKEND_TEST(win32, long_paths, ON_HOST_FILES)
     static char path[40000];
     static wchar_t made[4096];
     struct fixture fixture;
+    wchar_t name[64];
     size_t length;
 
     fixture_open(&fixture, backend);
-    GetFullPathNameW(L"reop-long", 200, made, NULL);
+    snprintf(path, sizeof path, "reop-long-%llu", (unsigned long long) fixture_now_ns());
+    MultiByteToWideChar(CP_UTF8, 0, path, -1, name, 64);
+    GetFullPathNameW(name, 200, made, NULL);
     memmove(made + 4, made, (wcslen(made) + 1) * sizeof made[0]);
     memcpy(made, L"\\\\?\\", 4 * sizeof made[0]);
-    snprintf(path, sizeof path, "reop-long");
     for (uint32_t i = 0; i < 5; i++) { /* each part has 100 letters, and 200 bytes */
         cr_assert(CreateDirectoryW(made, NULL), "%s: %lu", backend->name,
                   (unsigned long) GetLastError());
@@ -696,13 +698,14 @@ BACKEND_TEST(win32, pages_are_scattered_and_gathered, ON_HOST_FILES)
 {
     static const uint32_t counts[] = {1, 2, 7, REOP_PIECES_MAX};
     static struct reop_piece pieces[REOP_PIECES_MAX];
+    static uint8_t found[3 * PAGE];
     struct fixture fixture;
     reop_file *plain, *file = NULL;
     uint8_t *pages;
     reop_op *op;
 
     fixture_open(&fixture, backend);
-    plain = fixture_file(&fixture, REOP_FILE_READ | REOP_FILE_WRITE, 0);
+    plain = fixture_file(&fixture, REOP_FILE_READ | REOP_FILE_WRITE, sizeof found);
     cr_assert_eq(
         reop_file_open(fixture.engine, fixture_path(&fixture, 0),
                        REOP_FILE_READ | REOP_FILE_WRITE | REOP_FILE_DIRECT | FIXTURE_SHARED, &file),
@@ -720,6 +723,10 @@ BACKEND_TEST(win32, pages_are_scattered_and_gathered, ON_HOST_FILES)
         fixture_finish(&fixture, op, move_pages(op, file, true, pieces, counts[i], PAGE));
         cr_assert_eq(op->result, (int64_t) size, "%s: %u pages: %lld, %u", backend->name, counts[i],
                      (long long) op->result, op->os_error);
+        cr_assert_eq(fixture_load(fixture_path(&fixture, 0), found, sizeof found), sizeof found);
+        cr_assert(fixture_matches(found + PAGE, PAGE, 0), "%s: the first page", backend->name);
+        cr_assert(counts[i] == 1 || fixture_matches(found + 2 * PAGE, PAGE, PAGE),
+                  "%s: the second page", backend->name);
         memset(pages, 0, size);
         fixture_finish(&fixture, op, move_pages(op, file, false, pieces, counts[i], PAGE));
         cr_assert_eq(op->result, (int64_t) size, "%s: %u pages: %lld, %u", backend->name, counts[i],
