@@ -265,6 +265,22 @@ static inline void attend(struct reop_lane *lane)
         attend_waiters(lane);
 }
 
+/* To the oldest waiter, past the freelist, where anybody could be quicker than he is. False: nobody
+ * waits. */
+static bool hand_over(reop_pool *pool, struct slot *slot)
+{
+    struct waiter *waiter;
+
+    if (REOP_LIKELY(atomic_load(&pool->waiter_count) == 0)) /* attend() looks again */
+        return false;
+    sync_lock(&pool->waiters_lock);
+    waiter = waiter_pop(pool);
+    if (waiter != NULL)
+        waiter_end(waiter, slot);
+    sync_unlock(&pool->waiters_lock);
+    return waiter != NULL;
+}
+
 /* At the deadline the op may just have been handed over: done decides, under the lock. */
 static struct slot *wait_for_slot(struct reop_lane *lane, int64_t deadline_ns)
 {
@@ -355,6 +371,8 @@ reop_op *reop_acquire_wait(reop_lane *lane, int64_t timeout_ns)
 
 LANE_RARE void release_spilling(reop_lane *lane, struct slot *slot)
 {
+    if (hand_over(lane->pool, slot))
+        return;
     lane_overflow(lane, slot);
     attend(lane);
 }
@@ -373,8 +391,12 @@ void reop_release(reop_lane *lane, reop_op *op)
 
 void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        lane_release(lane, take_back(lane, ops[i]));
+    for (uint32_t i = 0; i < count; i++) {
+        struct slot *slot = take_back(lane, ops[i]);
+
+        if (!lane_is_full(lane) || !hand_over(lane->pool, slot))
+            lane_release(lane, slot);
+    }
     attend(lane);
 }
 

@@ -694,6 +694,65 @@ Test(pool_wait, every_release_serves_the_oldest_waiter_first, .timeout = 60)
     }
 }
 
+struct thief {
+    reop_lane *lane;
+    atomic_bool stop;
+    atomic_uint stolen;
+    struct sync_thread thread;
+};
+
+static void steal(void *argument)
+{
+    struct thief *thief = argument;
+
+    while (!thief->stop) {
+        reop_op *op = reop_acquire(thief->lane);
+
+        if (op != NULL) {
+            thief->stolen++;
+            reop_release(thief->lane, op);
+        }
+    }
+}
+
+/* Whether 100 releases served a waiter who was asleep, and nobody who was quicker. */
+static bool nobody_overtakes_a_waiter(int64_t ms)
+{
+    reop_pool_config config = {.op_count = 1};
+    reop_pool *pool = create(&config);
+    reop_lane *lane = reop_pool_shared_lane(pool);
+    reop_op *op = reop_acquire(lane);
+    struct thief thief = {.lane = lane};
+
+    cr_assert_eq(sync_thread_start(&thief.thread, steal, &thief), 0);
+    for (uint32_t i = 0; i < 100 && thief.stolen == 0; i++) {
+        struct wait wait;
+
+        wait_start(&wait, lane, REOP_FOREVER, ms);
+        if (i % 2)
+            reop_release_many(lane, &op, 1);
+        else
+            reop_release(lane, op);
+        op = wait_join(&wait);
+    }
+    thief.stop = true;
+    sync_thread_join(&thief.thread);
+    reop_release(lane, op);
+    destroy(pool);
+    return thief.stolen == 0;
+}
+
+/* The same promise while another thread takes whatever there is. Time as for the order. */
+Test(pool_wait, a_release_serves_a_waiter_before_all_others, .timeout = 120)
+{
+    int64_t ms = 2;
+
+    while (!nobody_overtakes_a_waiter(ms)) {
+        ms *= 3;
+        cr_assert_lt(ms, 300, "an op was given to somebody else beside a sleeping waiter");
+    }
+}
+
 /* One release_many serves as many waiters as it has ops, out of a lane's cache too. */
 Test(pool_wait, release_many_serves_many_waiters, .timeout = 60)
 {
