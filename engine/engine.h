@@ -234,6 +234,14 @@ static inline bool engine_land(reop_engine *engine, struct slot *slot, bool plai
     return true;
 }
 
+/* After a submit counted its op out again: a reaper who looked meanwhile whether a stopped engine
+ * is finished took it for one in flight, and sleeps. Seq_cst: pairs with that look. */
+static inline void engine_counted_out(reop_engine *engine)
+{
+    if (REOP_UNLIKELY(atomic_load(&engine->attention) & ENGINE_STOP))
+        engine->backend->interrupt(engine);
+}
+
 /* The answer to a submit whose outcome is known inside it, and written to the op. */
 static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
 {
@@ -243,6 +251,7 @@ static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
         bool done = engine_land(engine, slot, !engine->counts_shared, &landed);
 
         engine_count_landed(engine, landed);
+        engine_counted_out(engine);
         return done ? REOP_DONE : REOP_PENDING;
     }
     if (engine->single)

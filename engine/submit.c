@@ -24,25 +24,32 @@ static void count_back(_Atomic uint64_t *counter, bool shared)
                               memory_order_relaxed);
 }
 
+/* In this order, and signed: looked at later, completed may have overtaken what submitted was; the
+ * other way round, others' ops come and gone in between would count as in flight. */
+static inline bool within_depth(const reop_engine *engine)
+{
+    uint64_t submitted = atomic_load_explicit(&engine->submitted, memory_order_acquire);
+
+    return (int64_t) (submitted - atomic_load(&engine->completed)) <= (int64_t) engine->depth;
+}
+
 /* The gates again, now that one of them was found shut. 0: it was not, try again. */
 static int refused(reop_engine *engine, reop_file *file)
 {
-    bool stopping = (atomic_load(&engine->attention) & ENGINE_STOP) != 0;
-    bool open, full;
+    bool full = !within_depth(engine);
+    bool open;
 
-    full = atomic_load(&engine->submitted) - atomic_load(&engine->completed) > engine->depth;
     count_back(&file->submitted, engine->counts_shared);
     count_back(&engine->submitted, engine->counts_shared);
+    engine_counted_out(engine);
     /* A close that answers -EBUSY shuts the gate for a moment, and holds the lock meanwhile. */
     sync_lock(&engine->lock);
     open = atomic_load(&file->open) != 0;
     sync_unlock(&engine->lock);
     if (!open)
         return -EINVAL;
-    if (stopping) {
-        engine->backend->interrupt(engine); /* a reaper may have counted us as in flight */
+    if (atomic_load(&engine->attention) & ENGINE_STOP)
         return -ECANCELED;
-    }
     return full ? -EAGAIN : 0;
 }
 
@@ -50,9 +57,7 @@ static int refused(reop_engine *engine, reop_file *file)
 static inline bool gates_open(reop_engine *engine, reop_file *file)
 {
     return atomic_load(&file->open) != 0 && !(atomic_load(&engine->attention) & ENGINE_STOP) &&
-           atomic_load_explicit(&engine->submitted, memory_order_relaxed) -
-                   atomic_load(&engine->completed) <=
-               engine->depth;
+           within_depth(engine);
 }
 
 /* Counts first, looks at the gates after: whoever shuts one looks at the counts after that. */

@@ -5,6 +5,8 @@
  */
 #include "fixture.h"
 
+#include <reop/sim.h>
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -602,4 +604,162 @@ BACKEND_TEST(contract_posix, fork_and_exit_leave_the_parent_alone, ON_HOST_FILES
     reop_release(fixture.lane, op);
     fixture_close_file(file);
     fixture_close(&fixture);
+}
+
+/* --- one instruction at a time ---------------------------------------------------------------- */
+
+#define ON_SHARED_INLINE REOP_ENGINE_INLINE, REOP_ENGINE_SINGLE_THREAD
+
+/* A submit that is answered at once, by a fault. */
+struct stepped {
+    struct fixture fixture;
+    reop_file *file;
+    reop_op *op;
+    reop_status status;
+    uint32_t instructions, stop_at;
+    reop_op *other;
+    _Atomic uint32_t turn; /* the other thread's, to submit */
+    _Atomic uint32_t rejected;
+    _Atomic uint32_t ended;
+};
+
+static void open_stepped(struct stepped *stepped, const struct fixture_backend *backend)
+{
+    struct reop_faults faults = {.seed = 1};
+
+    memset(stepped, 0, sizeof *stepped);
+    fixture_open_with(&stepped->fixture, backend,
+                      (reop_pool_config){.op_count = 2, .buffer_size = 64},
+                      (reop_engine_config){.depth = 2});
+    faults.rate[REOP_FAULT_EIO] = 65536;
+    cr_assert_eq(reop_engine_faults(stepped->fixture.engine, &faults), 0);
+    stepped->file = fixture_file(&stepped->fixture, REOP_FILE_READ, 64);
+    stepped->op = fixture_acquire(&stepped->fixture);
+    stepped->other = fixture_acquire(&stepped->fixture);
+}
+
+static void close_stepped(struct stepped *stepped)
+{
+    reop_release(stepped->fixture.lane, stepped->op);
+    reop_release(stepped->fixture.lane, stepped->other);
+    fixture_close(&stepped->fixture);
+}
+
+static reop_status read_answered_at_once(struct stepped *stepped, reop_op *op)
+{
+    return reop_read(op, stepped->file, reop_op_buffer(op), 64, 0);
+}
+
+static void run_submit(void *argument)
+{
+    struct stepped *stepped = argument;
+
+    stepped->status = read_answered_at_once(stepped, stepped->op);
+}
+
+static void *submit_in_turn(void *argument)
+{
+    struct stepped *stepped = argument;
+
+    while (!stepped->ended) {
+        if (!stepped->turn)
+            continue;
+        for (uint32_t i = 0; i < 6; i++)
+            stepped->rejected += read_answered_at_once(stepped, stepped->other) == REOP_REJECTED;
+        stepped->turn = 0;
+    }
+    return NULL;
+}
+
+static void let_the_other_submit(void *argument)
+{
+    struct stepped *stepped = argument;
+
+    stepped->turn = 1;
+    while (stepped->turn)
+        sched_yield();
+}
+
+/* Promise: "-EAGAIN (depth reached; never when depth covers every op)". Between any two
+ * instructions of a submit others submit, and are answered, more often than the depth. */
+BACKEND_TEST(contract_posix, depth_that_covers_every_op_is_never_reached, ON_SHARED_INLINE)
+{
+    struct stepped stepped;
+    pthread_t thread;
+
+    open_stepped(&stepped, backend);
+    cr_assert_eq(pthread_create(&thread, NULL, submit_in_turn, &stepped), 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        fixture_step(run_submit, let_the_other_submit, &stepped);
+        cr_assert_eq(stepped.status, REOP_DONE, "%s: %lld", backend->name,
+                     (long long) stepped.op->result);
+    }
+    stepped.ended = 1;
+    pthread_join(thread, NULL);
+    cr_assert_eq(stepped.rejected, 0, "%s", backend->name);
+    fixture_close_file(stepped.file);
+    close_stepped(&stepped);
+}
+
+static void *reap_until_stopped(void *argument)
+{
+    struct stepped *stepped = argument;
+    reop_op *op;
+
+    while (reop_reap(stepped->fixture.engine, &op, 1, REOP_FOREVER) != -ECANCELED) {
+        /* it has to be the last word */
+    }
+    stepped->ended = 1;
+    return NULL;
+}
+
+static void stop_once(void *argument)
+{
+    struct stepped *stepped = argument;
+
+    if (stepped->instructions++ != stepped->stop_at)
+        return;
+    reop_stop(stepped->fixture.engine);
+    fixture_sleep_ms(2); /* the reaper looks, and goes back to sleep */
+}
+
+/* Answers whether the submit has an instruction of this number, before which it was stopped. */
+static bool stop_during_a_submit(const struct fixture_backend *backend, uint32_t instruction,
+                                 bool closed)
+{
+    struct stepped stepped;
+    pthread_t thread;
+
+    open_stepped(&stepped, backend);
+    stepped.stop_at = instruction;
+    if (closed)
+        fixture_close_file(stepped.file);
+    cr_assert_eq(pthread_create(&thread, NULL, reap_until_stopped, &stepped), 0);
+    fixture_step(run_submit, stop_once, &stepped);
+    if (stepped.instructions <= instruction)
+        reop_stop(stepped.fixture.engine); /* it has fewer */
+    for (uint32_t i = 0; i < 5000 && !stepped.ended; i++)
+        fixture_sleep_ms(1);
+    cr_assert(stepped.ended, "%s: stopped before instruction %u, and a reaper sleeps on",
+              backend->name, instruction);
+    pthread_join(thread, NULL);
+    if (!closed)
+        fixture_close_file(stepped.file);
+    close_stepped(&stepped);
+    return stepped.instructions > instruction;
+}
+
+/* Promise: "-ECANCELED once the engine is stopped and nothing is in flight (every reap then says
+ * so)": to a reaper that is asleep while the last submit is answered DONE, or rejected. */
+BACKEND_TEST(contract_posix, stop_during_a_submit_ends_the_reap, ON_SHARED_INLINE)
+{
+    uint32_t done = 0, rejected = 0;
+
+    while (stop_during_a_submit(backend, done, false))
+        done++;
+    while (stop_during_a_submit(backend, rejected, true))
+        rejected++;
+    printf("%s: %u instructions when done, %u when rejected\n", backend->name, done, rejected);
+    cr_assert_gt(done, 20);
+    cr_assert_gt(rejected, 20);
 }

@@ -174,6 +174,10 @@ reop_status fixture_plug_insert(struct fixture_plug *plug, reop_op *op);
 void fixture_plug_pull(struct fixture_plug *plug);
 void fixture_plug_close(struct fixture_plug *plug);
 
+/* Runs run(argument) one instruction at a time and calls between(argument) before each of them:
+ * what others do there falls between any two. Skips the test where the processor cannot. */
+void fixture_step(void (*run)(void *argument), void (*between)(void *argument), void *argument);
+
 /* A file from which a read of many bytes keeps a worker busy. NULL: none here. */
 const char *fixture_slow_path(void);
 /* Takes any write, of 4 GiB too, without storing it. NULL: none here. */

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * A read that stays in a worker until it is let go: its buffer is a page that does not exist, and
- * userfaultfd lets us decide when it does.
+ * userfaultfd lets us decide when it does. And a thread that stops at each of its instructions.
  */
 #include "fixture.h"
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 void fixture_plug_open(struct fixture *fixture, struct fixture_plug *plug)
@@ -49,3 +51,58 @@ void fixture_plug_close(struct fixture_plug *plug)
     munmap(plug->page, FIXTURE_PLUG_SIZE);
     close(plug->fault_fd);
 }
+
+#if defined(__x86_64__)
+
+#define TRAP_FLAG 0x100 /* of the flags register: a trap after each instruction */
+
+static struct {
+    void (*between)(void *argument);
+    void *argument;
+    bool on;
+} step;
+
+static void stepped(int signal_number, siginfo_t *information, void *context)
+{
+    ucontext_t *thread = context;
+
+    (void) signal_number;
+    (void) information;
+    if (step.on)
+        step.between(step.argument);
+    else
+        thread->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+}
+
+void fixture_step(void (*run)(void *argument), void (*between)(void *argument), void *argument)
+{
+    struct sigaction action = {.sa_sigaction = stepped, .sa_flags = SA_SIGINFO}, before;
+
+    if (fixture_sanitized())
+        cr_skip_test("a sanitizer's own instructions are too many");
+    cr_assert_eq(sigaction(SIGTRAP, &action, &before), 0);
+    step.between = between;
+    step.argument = argument;
+    step.on = true;
+    /* Past the red zone, where the compiler may keep things. */
+    __asm__ volatile("sub $128, %%rsp\n\tpushf\n\torl $0x100, (%%rsp)\n\tpopf\n\tadd $128, %%rsp"
+                     :
+                     :
+                     : "memory", "cc");
+    run(argument);
+    step.on = false;
+    __asm__ volatile("nop" : : : "memory"); /* whose trap clears the flag */
+    cr_assert_eq(sigaction(SIGTRAP, &before, NULL), 0);
+}
+
+#else
+
+void fixture_step(void (*run)(void *argument), void (*between)(void *argument), void *argument)
+{
+    (void) run;
+    (void) between;
+    (void) argument;
+    cr_skip_test("no stepping on this processor");
+}
+
+#endif
