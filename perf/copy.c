@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "copy.h"
 #include "report.h"
+#include "setup.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,57 +20,25 @@ static struct block *block_of(reop_op *op)
 
 bool copy_create(struct copy *copy, const struct options *options, struct input *input)
 {
-    reop_pool_config pool_config = {
-        .op_count = options->depth + (options->verify ? 1 : 0),
-        .context_size = sizeof(struct block),
-        .buffer_size = options->block_size,
-    };
-    reop_engine_config engine_config = {
-        .backend = options->backend,
-        .depth = options->depth,
-        .flags = REOP_ENGINE_SINGLE_THREAD | REOP_ENGINE_DEFER,
-    };
-    int error;
+    struct setup setup = {.backend = options->backend,
+                          .flags = REOP_ENGINE_SINGLE_THREAD | REOP_ENGINE_DEFER,
+                          .depth = options->depth,
+                          .op_count = options->depth + (options->verify ? 1 : 0),
+                          .context_size = sizeof(struct block),
+                          .block_size = options->block_size,
+                          .fault_share = options->fault_share,
+                          .seed = options->seed};
 
     memset(copy, 0, sizeof *copy);
     copy->options = options;
     copy->input = input;
     XXH3_64bits_reset(&copy->checksum);
-    error = reop_pool_create(&pool_config, &copy->pool);
-    if (error < 0) {
-        report_problem("buffers", "%llu bytes of memory: %s.%s",
-                       (unsigned long long) reop_pool_footprint(&pool_config),
-                       platform_words(error, 0), report_advice(error));
+    if (!setup_create(&setup, &copy->pool, &copy->engine))
         return false;
-    }
     copy->lane = reop_pool_shared_lane(copy->pool);
-    engine_config.pool = copy->pool;
-    error = reop_engine_create(&engine_config, &copy->engine);
-    if (error < 0) {
-        report_problem("--backend", "%s: %s.%s", platform_words(error, 0), reop_engine_why(NULL),
-                       options->backend == REOP_BACKEND_URING
-                           ? " Give --backend threads, which does without io_uring, or auto."
-                           : "");
-        return false;
-    }
     if (options->verify)
         copy->scratch = reop_acquire(copy->lane);
     return true;
-}
-
-static bool alignment_good(const struct copy *copy)
-{
-    const struct options *options = copy->options;
-    uint32_t align = copy->info.offset_align;
-
-    if (options->block_size % align == 0)
-        return true;
-    report_problem(options->output,
-                   "--direct moves multiples of %lu bytes here, and --block %lu is none. Give "
-                   "--block %lu, or leave out --direct.",
-                   (unsigned long) align, (unsigned long) options->block_size,
-                   (unsigned long) (options->block_size / align + 1) * align);
-    return false;
 }
 
 static void explain_open(const struct copy *copy, int error)
@@ -106,7 +75,7 @@ static bool open_as_asked(struct copy *copy, bool missing)
         explain_open(copy, error);
         return false;
     }
-    if (!alignment_good(copy))
+    if (!setup_block_fits(options->output, &copy->info, options->block_size))
         return false;
     if (copy->regular)
         error = platform_set_size(copy->info.handle, 0);

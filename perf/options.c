@@ -27,6 +27,9 @@ static const char help[] =
     "  --verify          afterwards re-open OUTPUT, read it back and compare it with the inputs;\n"
     "                    what cannot be read twice (standard input) is compared by checksum.\n"
     "                    Without --direct the system may answer from its cache\n"
+    "  --fault-rate P    a share P of the ops, like 0.001, goes wrong: errors, no space, short\n"
+    "                    transfers and delays of 10 ms, a quarter each. An error ends the run\n"
+    "  --seed N          which ops go wrong (1)\n"
     "  --json            print the result as one JSON object\n"
     "  --quiet           print no progress, and no result unless --json is given\n"
     "  -h, --help        print this\n"
@@ -49,7 +52,7 @@ static const struct {
 } backend_names[] = {
     {"auto", REOP_BACKEND_AUTO}, {"uring", REOP_BACKEND_URING}, {"threads", REOP_BACKEND_THREADS}};
 
-enum { BLOCK = 256, DEPTH, BACKEND, DIRECT, DURABLE, VERIFY, JSON, QUIET };
+enum { BLOCK = 256, DEPTH, BACKEND, DIRECT, DURABLE, VERIFY, FAULT_RATE, SEED, JSON, QUIET };
 
 static const struct option long_options[] = {
     {"block", required_argument, NULL, BLOCK},
@@ -58,6 +61,8 @@ static const struct option long_options[] = {
     {"direct", no_argument, NULL, DIRECT},
     {"durable", no_argument, NULL, DURABLE},
     {"verify", no_argument, NULL, VERIFY},
+    {"fault-rate", required_argument, NULL, FAULT_RATE},
+    {"seed", required_argument, NULL, SEED},
     {"json", no_argument, NULL, JSON},
     {"quiet", no_argument, NULL, QUIET},
     {"help", no_argument, NULL, 'h'},
@@ -104,7 +109,20 @@ bool options_size(const char *text, uint64_t *size_out)
     return true;
 }
 
-static bool read_block(const char *text, struct options *options)
+bool options_number(const char *option, const char *text, uint64_t least, uint64_t most,
+                    uint64_t *value_out)
+{
+    const char *end = text;
+
+    if (options_digits(&end, value_out) && *end == '\0' && *value_out >= least &&
+        *value_out <= most)
+        return true;
+    report_problem(option, "'%s' will not do. Give a number from %llu to %llu.", text,
+                   (unsigned long long) least, (unsigned long long) most);
+    return false;
+}
+
+bool options_block(const char *text, uint32_t *block_size_out)
 {
     uint64_t size;
 
@@ -113,21 +131,31 @@ static bool read_block(const char *text, struct options *options)
                        "'%s' is no block size. Give 1 to 1G bytes, like 4096, 64K or 1MiB.", text);
         return false;
     }
-    options->block_size = (uint32_t) size;
+    *block_size_out = (uint32_t) size;
     return true;
 }
 
-static bool read_depth(const char *text, struct options *options)
+bool options_depth(const char *text, uint32_t *depth_out)
 {
-    const char *end = text;
     uint64_t depth;
 
-    if (!options_digits(&end, &depth) || *end != '\0' || depth == 0 || depth > OPTIONS_DEPTH_MAX) {
-        report_problem("--depth", "'%s' is no depth. Give a number from 1 to 32768.", text);
+    if (!options_number("--depth", text, 1, OPTIONS_DEPTH_MAX, &depth))
         return false;
-    }
-    options->depth = (uint32_t) depth;
+    *depth_out = (uint32_t) depth;
     return true;
+}
+
+bool options_buffers_fit(uint32_t block_size, uint32_t depth)
+{
+    uint64_t buffers = (uint64_t) block_size * depth;
+
+    if (buffers <= OPTIONS_BUFFERS_MAX)
+        return true;
+    report_problem("--depth",
+                   "%lu blocks of %lu bytes are %.1f GiB of buffers, and the limit is 4 GiB. Give "
+                   "a smaller --depth or --block.",
+                   (unsigned long) depth, (unsigned long) block_size, (double) buffers / (1 << 30));
+    return false;
 }
 
 bool options_backend(const char *text, uint32_t *backend_out)
@@ -147,9 +175,11 @@ bool options_fault_rate(const char *text, double *share_out)
     char *end;
 
     *share_out = strtod(text, &end);
-    if (end != text && *end == '\0' && *share_out >= 0 && *share_out <= 1)
+    if (end != text && *end == '\0' &&
+        (*share_out == 0 || (*share_out >= OPTIONS_FAULTS_MIN && *share_out <= 1)))
         return true;
-    report_problem("--fault-rate", "'%s' is no share of the ops. Give 0 to 1, like 0.001.", text);
+    report_problem("--fault-rate",
+                   "'%s' is no share of the ops. Give 0, or 0.0001 to 1, like 0.001.", text);
     return false;
 }
 
@@ -178,10 +208,10 @@ static enum options_verdict read_options(int argc, char *argv[], struct options 
 
         switch (answer) {
         case BLOCK:
-            good = read_block(optarg, options);
+            good = options_block(optarg, &options->block_size);
             break;
         case DEPTH:
-            good = read_depth(optarg, options);
+            good = options_depth(optarg, &options->depth);
             break;
         case BACKEND:
             good = options_backend(optarg, &options->backend);
@@ -194,6 +224,12 @@ static enum options_verdict read_options(int argc, char *argv[], struct options 
             break;
         case VERIFY:
             options->verify = true;
+            break;
+        case FAULT_RATE:
+            good = options_fault_rate(optarg, &options->fault_share);
+            break;
+        case SEED:
+            good = options_number("--seed", optarg, 0, OPTIONS_SEED_MAX, &options->seed);
             break;
         case JSON:
             options->json = true;
@@ -227,8 +263,13 @@ static bool operands_good(const struct options *options)
                             "called - is ./-");
         return false;
     }
-    for (int i = 0; i < options->input_count; i++)
+    for (int i = 0; i < options->input_count; i++) {
+        if (options->inputs[i][0] == '\0') {
+            report_problem("INPUT", "one has no name. Name a file, or - for standard input.");
+            return false;
+        }
         stdin_count += strcmp(options->inputs[i], "-") == 0;
+    }
     if (stdin_count > 1) {
         report_problem("-", "standard input can be read once only. Name it once.");
         return false;
@@ -238,9 +279,8 @@ static bool operands_good(const struct options *options)
 
 enum options_verdict options_read(int argc, char *argv[], struct options *options_out)
 {
-    struct options options = {.block_size = 64 * 1024, .depth = 32};
+    struct options options = {.block_size = 64 * 1024, .depth = 32, .seed = 1};
     enum options_verdict verdict = read_options(argc, argv, &options);
-    uint64_t buffers;
 
     if (verdict != OPTIONS_RUN)
         return verdict;
@@ -249,17 +289,8 @@ enum options_verdict options_read(int argc, char *argv[], struct options *option
         options.inputs = argv + optind + 1;
         options.input_count = argc - optind - 1;
     }
-    if (!operands_good(&options))
+    if (!operands_good(&options) || !options_buffers_fit(options.block_size, options.depth))
         return OPTIONS_REFUSED;
-    buffers = (uint64_t) options.block_size * options.depth;
-    if (buffers > OPTIONS_BUFFERS_MAX) {
-        report_problem("--depth",
-                       "%lu blocks of %lu bytes are %.1f GiB of buffers, and the limit is 4 GiB. "
-                       "Give a smaller --depth or --block.",
-                       (unsigned long) options.depth, (unsigned long) options.block_size,
-                       (double) buffers / (1 << 30));
-        return OPTIONS_REFUSED;
-    }
     *options_out = options;
     return OPTIONS_RUN;
 }

@@ -11,6 +11,8 @@
 #define OPTIONS_BLOCK_MAX   (UINT32_C(1) << 30)
 #define OPTIONS_DEPTH_MAX   UINT32_C(32768) /* the largest io_uring takes */
 #define OPTIONS_BUFFERS_MAX (UINT64_C(4) << 30)
+#define OPTIONS_SEED_MAX    (UINT64_MAX / 16)
+#define OPTIONS_FAULTS_MIN  0.0001 /* faults are counted in 65536 ops: fewer would be none */
 
 struct options {
     const char *output;
@@ -18,7 +20,9 @@ struct options {
     int input_count;
     uint32_t block_size;
     uint32_t depth;
-    uint32_t backend; /* enum reop_backend */
+    uint32_t backend;   /* enum reop_backend */
+    double fault_share; /* of the ops */
+    uint64_t seed;
     bool direct, durable, verify, json, quiet;
 };
 
@@ -31,10 +35,17 @@ enum options_verdict options_read(int argc, char *argv[], struct options *option
 bool options_size(const char *text, uint64_t *size_out);
 /* The digits that *text begins with; *text then points behind them. False: none, or too large. */
 bool options_digits(const char **text, uint64_t *value_out);
-/* --backend. False, and explained: no such name. */
+
+/* The value of one option each. False, and explained: none. */
+bool options_number(const char *option, const char *text, uint64_t least, uint64_t most,
+                    uint64_t *value_out);
+bool options_block(const char *text, uint32_t *block_size_out);
+bool options_depth(const char *text, uint32_t *depth_out);
 bool options_backend(const char *text, uint32_t *backend_out);
-/* --fault-rate: a share from 0 to 1. False, and explained: none. */
 bool options_fault_rate(const char *text, double *share_out);
+/* What a block and a depth come to. False, and explained: too much. */
+bool options_buffers_fit(uint32_t block_size, uint32_t depth);
+
 /* What getopt_long() means by '?' or ':' with opterr = 0, in words. */
 void options_explain(int answer, char *const *argv);
 

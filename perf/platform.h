@@ -30,8 +30,9 @@ struct platform_place {
     uint64_t size;          /* of a regular file */
 };
 
-/* Once, before anything is opened. A signal to stop and a file size limit do not kill after this,
- * and no file of ours can become standard input, output or error. */
+/* Once, before anything is opened. A signal to stop, a file size limit and a reader of our words
+ * that went away do not kill after this, and no file of ours can become standard input, output or
+ * error. */
 void platform_start(void);
 
 /* What main() was given, in UTF-8. Called once. */
@@ -54,7 +55,7 @@ int64_t platform_read(reop_handle handle, bool stream, void *data, uint32_t size
 int platform_set_size(reop_handle handle, uint64_t size);
 /* Makes the name of a new file durable. */
 int platform_sync_folder_of(const char *path);
-void platform_remove(const char *path);
+void platform_remove(const char *path); /* a file, or an empty folder */
 
 /* 0, or the first signal that asked to stop. One more than a second later ends the program. */
 int platform_stop_signal(void);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,6 +64,7 @@ void platform_start(void)
         sigaction(stops[i], &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGXFSZ, &action, NULL); /* then the write itself says EFBIG */
+    sigaction(SIGPIPE, &action, NULL); /* and EPIPE */
 }
 
 void platform_arguments(int *argc, char ***argv)
@@ -205,7 +207,7 @@ int platform_sync_folder_of(const char *path)
 
 void platform_remove(const char *path)
 {
-    unlink(path);
+    remove(path);
 }
 
 int platform_stop_signal(void)

@@ -361,8 +361,8 @@ void platform_remove(const char *path)
 {
     wchar_t wide[PATH_SIZE];
 
-    if (widen(path, wide) == 0)
-        DeleteFileW(wide);
+    if (widen(path, wide) == 0 && !DeleteFileW(wide))
+        RemoveDirectoryW(wide);
 }
 
 bool platform_stderr_is_terminal(void)

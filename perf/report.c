@@ -45,12 +45,14 @@ const char *report_advice(int64_t result)
         return " Check its permissions.";
     case EISDIR:
         return " Name a file in it.";
+    case ENOTDIR:
+        return " A part of the path is a file: check the name.";
     case ENOSPC:
-        return " Free some space there, or choose another OUTPUT.";
+        return " Free some space there, or choose another place.";
     case EFBIG:
         return " Check ulimit -f, and what the file system allows.";
     case EROFS:
-        return " Choose an OUTPUT on a file system that is mounted for writing.";
+        return " Choose a place on a file system that is mounted for writing.";
     case EIO:
         return " Check the device and the system's log.";
     case ENOMEM:
