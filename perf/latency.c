@@ -62,7 +62,8 @@ int latency_main(int argc, char *argv[])
     struct latency_options options;
 
     report_command("latency");
-    if (argc > 1 && strcmp(argv[1], "compare") == 0) {
+    if (argc > 1 && strcmp(argv[1], "compare") == 0 &&
+        !(argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))) {
         if (argc == 4)
             return latency_compare(argv[2], argv[3]);
         report_problem("compare", "takes two folders. Usage: reop latency compare DIR_A DIR_B");

@@ -40,7 +40,7 @@ struct latency_options {
     int64_t duration_ns;
     int64_t warmup_ns; /* at least; 0: none */
     uint64_t seed;
-    double fault_rate; /* share of the ops; above 0 failures do not end the run */
+    double fault_share; /* share of the ops; above 0 failures do not end the run */
     bool closed, poisson, direct, durable, sweep, json;
     int argc; /* the command line, for the record */
     char *const *argv;
@@ -120,8 +120,8 @@ struct latency_percentile {
 extern const struct latency_percentile latency_percentiles[LATENCY_PERCENTILES];
 extern const char *const latency_series_names[LATENCY_SERIES];
 
-/* Runs once; false when it could not even begin, and explained. folder: where the clerk's files go,
- * made when FILE is known to be good; NULL: nowhere. */
+/* Runs once; false when it could not even begin, and explained. folder: to be made, for the clerk's
+ * files; gone again when FILE is not good; NULL: none. */
 bool latency_load(struct latency_run *run, const struct latency_options *options,
                   const char *folder);
 
@@ -142,14 +142,24 @@ double latency_achieved(const struct latency_run *run);
 
 /* --- files and reports --- */
 
+void latency_text_load(FILE *stream, const struct latency_run *run); /* the first lines of it */
 void latency_text(FILE *stream, const struct latency_run *run);
 void latency_json(FILE *stream, const struct latency_run *run);
 /* False, and explained: something could not be stored. */
 bool latency_store(const struct latency_run *run, const char *folder);
-/* Draws by the script of this name in folder. Says in words what came of it. */
-const char *latency_plot_percentiles(const char *folder);
-const char *latency_plot_sweep(const char *folder);
+/* Leaves a gnuplot script in folder, and draws by it. Says in words what came of it. */
+const char *latency_plot_percentiles(const struct latency_run *run, const char *folder);
+const char *latency_plot_sweep(const struct latency_run *run, const char *folder, uint64_t knee,
+                               double limit);
 
+/* One line each, without its end: what kind of load it is; asked and achieved; what to think of it.
+ */
+void latency_print_load(FILE *stream, const struct latency_run *run);
+void latency_print_rate(FILE *stream, const struct latency_run *run);
+void latency_print_verdicts(FILE *stream, const struct latency_run *run);
+
+/* False, and explained: it could not be made, or is there already. */
+bool latency_make_folder(const char *folder);
 /* folder/name. False, and explained: too long. */
 bool latency_path(char path[LATENCY_PATH_MAX], const char *folder, const char *name);
 /* NULL, and explained. */

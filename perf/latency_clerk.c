@@ -45,14 +45,17 @@ static void write_table_row(FILE *table, const struct latency_interval *interval
     fputc('\n', table);
 }
 
-static void print_live(const struct latency_interval *interval)
+static void print_live(const struct latency_run *run, const struct latency_interval *interval)
 {
     const struct histogram *response = &interval->series[LATENCY_RESPONSE];
     char p50[REPORT_TIME_MAX], p99[REPORT_TIME_MAX], max[REPORT_TIME_MAX];
 
-    fprintf(stderr, "\r%.1f s  %.0f op/s  p50 %s  p99 %s  max %s  waiting %" PRIu64 "\033[K",
-            (double) (interval->start_ns + interval->length_ns) / 1e9,
-            (double) interval->completed * 1e9 / (double) interval->length_ns,
+    fprintf(stderr, "\r%.1f s of %.1f  ", (double) (interval->start_ns + interval->length_ns) / 1e9,
+            (double) run->options->duration_ns / 1e9);
+    fprintf(stderr, "%.0f", (double) interval->completed * 1e9 / (double) interval->length_ns);
+    if (run->options->rate > 0)
+        fprintf(stderr, " of %" PRIu64, run->options->rate);
+    fprintf(stderr, " op/s  p50 %s  p99 %s  max %s  waiting %" PRIu64 "\033[K",
             report_time(histogram_percentile_ns(response, 50), p50),
             report_time(histogram_percentile_ns(response, 99), p99),
             report_time(response->max_ns, max), interval->backlog);
@@ -74,7 +77,7 @@ static void book(struct clerk *clerk, struct latency_interval *interval)
         fflush(clerk->table);
     }
     if (clerk->live && interval->length_ns > 0)
-        print_live(interval);
+        print_live(clerk->run, interval);
     memset(interval, 0, sizeof *interval);
 }
 
@@ -83,6 +86,8 @@ static void clerk_main(void *context)
     struct clerk *clerk = context;
     uint32_t booked = 0;
 
+    if (clerk->live)
+        fputs("\rwarming up\033[K", stderr);
     for (;;) {
         bool ended = atomic_load(&clerk->ended);
 

@@ -9,10 +9,16 @@
 #include "latency_clerk.h"
 #include "latency_statistics.h"
 #include "report.h"
+#include "setup.h"
 
 #include <errno.h>
-#include <reop/sim.h>
 #include <string.h>
+
+#ifdef __OPTIMIZE__
+#define OPTIMISED true
+#else
+#define OPTIMISED false
+#endif
 
 #define REAP_MAX         64
 #define SUBMIT_MAX       8u                /* before what came back meanwhile is looked at */
@@ -84,49 +90,25 @@ static bool place_good(const char *path, const struct platform_place *place, boo
     return false;
 }
 
-static bool add_faults(void)
-{
-    static const enum reop_fault kinds[] = {REOP_FAULT_EIO, REOP_FAULT_ENOSPC, REOP_FAULT_SHORT,
-                                            REOP_FAULT_DELAY};
-    struct reop_faults faults = {.seed = load.options->seed};
-    int error = 0;
-
-    for (unsigned i = 0; i < 4; i++)
-        faults.rate[kinds[i]] = (uint32_t) (load.options->fault_rate * 65536 / 4 + 0.5);
-    if (load.options->fault_rate > 0)
-        error = reop_engine_faults(load.engine, &faults);
-    if (error < 0)
-        report_problem("--fault-rate", "%s.", platform_words(error, 0));
-    return error == 0;
-}
-
 static bool create_engine(void)
 {
     const struct latency_options *options = load.options;
-    reop_pool_config pool_config = {.op_count = options->depth,
-                                    .context_size = sizeof(struct arrival),
-                                    .buffer_size = options->block_size};
     /* Without DEFER the system has an op when its submit returns: no batch delays it. */
-    reop_engine_config engine_config = {
-        .backend = options->backend, .depth = options->depth, .flags = REOP_ENGINE_SINGLE_THREAD};
-    int error = reop_pool_create(&pool_config, &load.pool);
+    struct setup setup = {.backend = options->backend,
+                          .flags = REOP_ENGINE_SINGLE_THREAD,
+                          .depth = options->depth,
+                          .op_count = options->depth,
+                          .context_size = sizeof(struct arrival),
+                          .block_size = options->block_size,
+                          .fault_share = options->fault_share,
+                          .seed = options->seed};
 
-    if (error < 0) {
-        report_problem("buffers", "%llu bytes of memory: %s.%s",
-                       (unsigned long long) reop_pool_footprint(&pool_config),
-                       platform_words(error, 0), report_advice(error));
+    if (!setup_create(&setup, &load.pool, &load.engine))
         return false;
-    }
     load.lane = reop_pool_shared_lane(load.pool);
-    engine_config.pool = load.pool;
-    error = reop_engine_create(&engine_config, &load.engine);
-    if (error < 0) {
-        report_problem("--backend", "%s: %s.", platform_words(error, 0), reop_engine_why(NULL));
-        return false;
-    }
     snprintf(load.run->backend, sizeof load.run->backend, "%s", reop_engine_backend(load.engine));
     snprintf(load.run->why, sizeof load.run->why, "%s", reop_engine_why(load.engine));
-    return add_faults();
+    return true;
 }
 
 /* Bytes that no compression of the device below makes smaller, and every page of them touched. */
@@ -154,9 +136,8 @@ static bool measure_file(const struct platform_place *place)
     struct reop_file_info *info = &load.run->info;
     int error = 0;
 
-    if (load.created) {
+    if (load.created)
         error = reop_file_preallocate(load.file, LATENCY_FILE_SIZE);
-    }
     if (error == 0)
         error = reop_file_query(load.file, info);
     if (error < 0) {
@@ -164,12 +145,8 @@ static bool measure_file(const struct platform_place *place)
                        platform_words(error, 0), report_advice(error));
         return false;
     }
-    if (options->block_size % info->offset_align != 0) {
-        report_problem(options->file,
-                       "--direct moves multiples of %lu bytes here, and --block %lu is none.",
-                       (unsigned long) info->offset_align, (unsigned long) options->block_size);
+    if (!setup_block_fits(options->file, info, options->block_size))
         return false;
-    }
     load.blocks = info->size / options->block_size;
     if (place->kind == PLATFORM_SINK)
         load.blocks = 1;
@@ -238,6 +215,18 @@ static void keep_warning(void *context, const char *sentence)
         snprintf(environment->warnings[environment->warning_count++], 160, "%.159s", sentence);
 }
 
+static void warn_of_what_we_are(const struct platform_facts *facts)
+{
+    const struct latency_options *options = load.options;
+    bool all_durable = options->durable && options->read_percent == 0;
+
+    if (!OPTIMISED)
+        facts->warning(facts->context, "this reop was built without optimisation.");
+    if (load.run->info.size > 0 && !options->direct && !all_durable)
+        facts->warning(facts->context, "without --direct the system's cache answers where it can: "
+                                       "this is not the device's latency.");
+}
+
 /* What the measuring itself costs: the clock, and the recording of a sample. The best of many short
  * rounds: whatever interrupted the others is not their cost. */
 static void calibrate(void)
@@ -277,7 +266,7 @@ static void note_failure(reop_op *op, int64_t result)
 {
     struct latency_run *run = load.run;
 
-    if (run->end == LATENCY_COMPLETE && load.options->fault_rate == 0) {
+    if (run->end == LATENCY_COMPLETE && load.options->fault_share == 0) {
         run->failed_result = result;
         run->failed_os_error = op->os_error;
         run->failed_kind = op->kind;
@@ -590,6 +579,8 @@ static void finish(void)
     if (!load.options->closed)
         count_arrivals(end_ns);
     run->backlog_end = backlog();
+    if (run->backlog_end > run->backlog_max)
+        run->backlog_max = run->backlog_end;
     run->backlog_age_ns = backlog() > 0 ? end_ns - load.empty_ns : 0;
     run->backlog_slope = statistics_line_slope(&load.backlog);
     run->measured_ns = end_ns - run->start_ns;
@@ -649,18 +640,6 @@ static void let_go(void)
         reop_pool_destroy(load.pool);
 }
 
-static bool make_folder(const char *folder)
-{
-    int error = folder == NULL ? 0 : platform_make_folder(folder);
-
-    if (error == -EEXIST)
-        report_problem("--out", "%s is there already. Give another name.", folder);
-    else if (error < 0)
-        report_problem("--out", "making %s: %s.%s", folder, platform_words(error, 0),
-                       report_advice(error));
-    return error == 0;
-}
-
 bool latency_load(struct latency_run *run, const struct latency_options *options,
                   const char *folder)
 {
@@ -673,8 +652,13 @@ bool latency_load(struct latency_run *run, const struct latency_options *options
     run->options = load.options = options;
     load.run = run;
     load.random = ~options->seed;
-    if (create_engine() && open_file() && make_folder(folder)) {
+    if (!create_engine() || (folder != NULL && !latency_make_folder(folder))) {
+        let_go();
+        return false;
+    }
+    if (open_file()) {
         platform_tell_facts(options->file, &facts);
+        warn_of_what_we_are(&facts);
         fill_buffers();
         calibrate();
         good = clerk_begin(&load.clerk, run, folder);
@@ -684,6 +668,8 @@ bool latency_load(struct latency_run *run, const struct latency_options *options
             reop_engine_query(load.engine, &stats);
             run->submit_stalls = stats.submit_stalls;
         }
+    } else if (folder != NULL) {
+        platform_remove(folder);
     }
     let_go();
     return good;

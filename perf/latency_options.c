@@ -115,19 +115,6 @@ struct said {
     bool kind, rate;
 };
 
-static bool number(const char *option, const char *text, uint64_t least, uint64_t most,
-                   uint64_t *value_out)
-{
-    const char *end = text;
-
-    if (options_digits(&end, value_out) && *end == '\0' && *value_out >= least &&
-        *value_out <= most)
-        return true;
-    report_problem(option, "'%s' will not do. Give a number from %llu to %llu.", text,
-                   (unsigned long long) least, (unsigned long long) most);
-    return false;
-}
-
 static bool read_rate(const char *text, struct latency_options *options, struct said *said)
 {
     said->rate = true;
@@ -135,7 +122,7 @@ static bool read_rate(const char *text, struct latency_options *options, struct 
         options->rate = 0;
         return true;
     }
-    return number("--rate", text, 1, LATENCY_RATE_MAX, &options->rate);
+    return options_number("--rate", text, 1, LATENCY_RATE_MAX, &options->rate);
 }
 
 static bool read_arrival(const char *text, struct latency_options *options)
@@ -162,30 +149,8 @@ static bool read_mix(const char *text, struct latency_options *options, struct s
 {
     uint64_t percent;
 
-    return number("--mix", text, 0, 100, &percent) && read_kind((uint32_t) percent, options, said);
-}
-
-static bool read_block(const char *text, struct latency_options *options)
-{
-    uint64_t size;
-
-    if (!options_size(text, &size) || size == 0 || size > OPTIONS_BLOCK_MAX) {
-        report_problem("--block",
-                       "'%s' is no block size. Give 1 to 1G bytes, like 4096, 64K or 1MiB.", text);
-        return false;
-    }
-    options->block_size = (uint32_t) size;
-    return true;
-}
-
-static bool read_depth(const char *text, struct latency_options *options)
-{
-    uint64_t depth;
-
-    if (!number("--depth", text, 1, OPTIONS_DEPTH_MAX, &depth))
-        return false;
-    options->depth = (uint32_t) depth;
-    return true;
+    return options_number("--mix", text, 0, 100, &percent) &&
+           read_kind((uint32_t) percent, options, said);
 }
 
 /* "10", "10s", "500ms", "5m", "2h": up to a week. */
@@ -234,9 +199,9 @@ static bool read_one(int answer, char *const *argv, struct latency_options *opti
     case MIX:
         return read_mix(optarg, options, said);
     case BLOCK:
-        return read_block(optarg, options);
+        return options_block(optarg, &options->block_size);
     case DEPTH:
-        return read_depth(optarg, options);
+        return options_depth(optarg, &options->depth);
     case DURATION:
         return read_time("--duration", optarg, 100000000, &options->duration_ns);
     case WARMUP:
@@ -248,9 +213,9 @@ static bool read_one(int answer, char *const *argv, struct latency_options *opti
     case BACKEND:
         return options_backend(optarg, &options->backend);
     case SEED:
-        return number("--seed", optarg, 0, UINT64_MAX / 16, &options->seed);
+        return options_number("--seed", optarg, 0, OPTIONS_SEED_MAX, &options->seed);
     case FAULT_RATE:
-        return options_fault_rate(optarg, &options->fault_rate);
+        return options_fault_rate(optarg, &options->fault_share);
     case OUT:
         options->out = optarg;
         return true;
@@ -268,9 +233,6 @@ static bool read_one(int answer, char *const *argv, struct latency_options *opti
 static bool fits(int argc, char *const *argv, const struct latency_options *options,
                  const struct said *said)
 {
-    uint64_t buffers = (uint64_t) options->block_size * options->depth;
-    struct platform_place place;
-
     if (argc - optind != 1 || argv[optind][0] == '\0') {
         report_problem("FILE", "%s. Usage: reop latency [options] FILE",
                        optind < argc ? "give one" : "missing");
@@ -290,27 +252,11 @@ static bool fits(int argc, char *const *argv, const struct latency_options *opti
                        "in a closed loop nothing arrives. Leave out --arrival, or --closed.");
         return false;
     }
-    if (buffers > OPTIONS_BUFFERS_MAX) {
-        report_problem("--depth",
-                       "%lu blocks of %lu bytes are %.1f GiB of buffers, and the limit is 4 GiB. "
-                       "Give a smaller --depth or --block.",
-                       (unsigned long) options->depth, (unsigned long) options->block_size,
-                       (double) buffers / (1 << 30));
-        return false;
-    }
     if (options->out != NULL && options->out[0] == '\0') {
         report_problem("--out", "names no folder.");
         return false;
     }
-    if (options->out != NULL && platform_look(options->out, &place) == 0 &&
-        place.kind != PLATFORM_MISSING) {
-        report_problem("--out",
-                       "%s is there already, and results are never overwritten. Give "
-                       "another name.",
-                       options->out);
-        return false;
-    }
-    return true;
+    return options_buffers_fit(options->block_size, options->depth);
 }
 
 enum options_verdict latency_options_read(int argc, char *argv[], struct latency_options *options)

@@ -22,10 +22,10 @@ double latency_achieved(const struct latency_run *run)
 /* --- verdicts --- */
 
 /* A stall leaves a backlog that goes away; one that was there for the last quarter of the run and
- * has grown does not. */
+ * has grown does not. Whoever stops a run gives its last arrivals no time. */
 static bool not_sustained(const struct latency_run *run)
 {
-    return run->abandoned > 0 ||
+    return (run->end == LATENCY_COMPLETE && run->abandoned > 0) ||
            (run->backlog_slope > 0 && run->backlog_age_ns > run->measured_ns / 4);
 }
 
@@ -62,7 +62,7 @@ static const struct {
     {LATENCY_NOISY_GENERATOR, "generator_noise",
      "generator noise: it was late itself (p99.9 above a tenth of the response's p99)."},
     {LATENCY_NOT_SETTLED, "warmup_not_settled",
-     "warm-up not settled: service times still drifted when measuring began."},
+     "warm-up not settled: service times still drifted when measuring began, or were too few."},
     {LATENCY_HICCUPS, "machine_hiccups",
      "machine hiccups: a thread that only sleeps woke up late by half the response's p99.9."},
     {LATENCY_CLOCK_STEPPED, "clock_stepped",
@@ -105,40 +105,71 @@ static void text_table(FILE *stream, const struct latency_run *run)
         text_series(stream, "lateness", &run->lateness);
 }
 
-static void text_load(FILE *stream, const struct latency_run *run)
+void latency_print_load(FILE *stream, const struct latency_run *run)
 {
     const struct latency_options *options = run->options;
 
-    fprintf(stream, "file        %s, %" PRIu64 " bytes%s%s\n", options->file, run->info.size,
-            options->direct ? ", direct" : "", options->durable ? ", durable" : "");
-    fprintf(stream, "backend     %s%s%s%s\n", run->backend, *run->why ? " (" : "", run->why,
-            *run->why ? ")" : "");
     if (options->closed)
-        fprintf(stream,
-                "load        CLOSED LOOP, depth %" PRIu32
-                ": an op waits for one before it, so stalls hide what they held back",
-                options->depth);
+        fputs("CLOSED LOOP", stream);
     else
-        fprintf(stream, "load        open loop, %s arrivals, depth %" PRIu32,
-                options->poisson ? "poisson" : "fixed", options->depth);
-    fprintf(stream, ", %" PRIu32 " %% reads, blocks of %" PRIu32 " bytes, seed %" PRIu64 "\n",
-            options->read_percent, options->block_size, options->seed);
-    if (options->fault_rate > 0)
-        fprintf(stream, "faults      injected into a share of %g of the ops\n",
-                options->fault_rate);
+        fprintf(stream, "open loop, %s arrivals", options->poisson ? "poisson" : "fixed");
+    fprintf(stream, ", depth %" PRIu32 ", ", options->depth);
+    if (options->read_percent % 100 == 0)
+        fputs(options->read_percent == 0 ? "writes" : "reads", stream);
+    else
+        fprintf(stream, "%" PRIu32 " %% reads, blocks", options->read_percent);
+    fprintf(stream, " of %" PRIu32 " bytes%s%s, %s", options->block_size,
+            options->direct ? ", direct" : "", options->durable ? ", durable" : "", run->backend);
 }
 
-static void text_rate(FILE *stream, const struct latency_run *run)
+void latency_print_rate(FILE *stream, const struct latency_run *run)
 {
     char asked[32] = "max";
 
     if (run->options->rate > 0)
         snprintf(asked, sizeof asked, "%" PRIu64, run->options->rate);
-    fprintf(stream,
-            "rate        asked %s op/s, achieved %.1f op/s: %" PRIu64 " arrived, %" PRIu64
-            " completed in %.3f s, %" PRIu64 " failed\n",
-            asked, latency_achieved(run), run->arrived, run->completed_in_time,
-            (double) run->measured_ns / 1e9, run->failed);
+    fprintf(stream, "asked %s op/s, achieved %.1f op/s", asked, latency_achieved(run));
+}
+
+void latency_print_verdicts(FILE *stream, const struct latency_run *run)
+{
+    unsigned faults = latency_faults(run), any = 0;
+
+    if (faults == 0)
+        fputs("valid", stream);
+    for (unsigned i = 0; i < VERDICTS; i++) {
+        if (!(faults & (unsigned) verdicts[i].fault))
+            continue;
+        fputs(any++ ? ", " : "NOT VALID: ", stream);
+        for (const char *at = verdicts[i].key; *at != '\0'; at++)
+            fputc(*at == '_' ? ' ' : *at, stream);
+    }
+}
+
+void latency_text_load(FILE *stream, const struct latency_run *run)
+{
+    const struct latency_options *options = run->options;
+
+    fprintf(stream, "file        %s, %" PRIu64 " bytes\n", options->file, run->info.size);
+    if (*run->why != '\0')
+        fprintf(stream, "backend     %s (%s)\n", run->backend, run->why);
+    fputs("load        ", stream);
+    latency_print_load(stream, run);
+    fprintf(stream, ", seed %" PRIu64 "\n", options->seed);
+    if (options->closed)
+        fputs("            an op waits for one before it, so stalls hide what they held back\n",
+              stream);
+    if (options->fault_share > 0)
+        fprintf(stream, "faults      injected into a share of %g of the ops\n",
+                options->fault_share);
+}
+
+static void text_rate(FILE *stream, const struct latency_run *run)
+{
+    fputs("rate        ", stream);
+    latency_print_rate(stream, run);
+    fprintf(stream, ": %" PRIu64 " arrived, %" PRIu64 " completed in %.3f s, %" PRIu64 " failed\n",
+            run->arrived, run->completed_in_time, (double) run->measured_ns / 1e9, run->failed);
     if (!run->options->closed)
         fprintf(stream,
                 "backlog     %" PRIu64 " at the end, %" PRIu64 " at most, slope %.1f a second; "
@@ -174,7 +205,7 @@ void latency_text(FILE *stream, const struct latency_run *run)
 {
     unsigned faults = latency_faults(run);
 
-    text_load(stream, run);
+    latency_text_load(stream, run);
     text_rate(stream, run);
     text_end(stream, run);
     text_table(stream, run);
@@ -231,14 +262,18 @@ static void json_load(FILE *stream, const struct latency_run *run)
     fprintf(stream, "  \"loop\": \"%s\", \"arrival\": \"%s\",\n",
             options->closed ? "closed" : "open",
             options->closed ? "none" : (options->poisson ? "poisson" : "fixed"));
-    fprintf(stream, "  \"rate_asked\": %" PRIu64 ", \"rate_achieved\": %.1f,\n", options->rate,
-            latency_achieved(run));
+    if (options->rate > 0)
+        fprintf(stream, "  \"rate_asked\": %" PRIu64, options->rate);
+    else
+        fputs("  \"rate_asked\": null", stream); /* as fast as ops come back */
+    fprintf(stream, ", \"rate_achieved\": %.1f, \"started_unix_s\": %.3f,\n", latency_achieved(run),
+            (double) run->start_wall_ns / 1e9);
     fprintf(stream,
             "  \"read_percent\": %" PRIu32 ", \"block_size\": %" PRIu32 ", \"depth\": %" PRIu32
             ", \"direct\": %s, \"durable\": %s, \"seed\": %" PRIu64 ",\n",
             options->read_percent, options->block_size, options->depth,
             options->direct ? "true" : "false", options->durable ? "true" : "false", options->seed);
-    fprintf(stream, "  \"fault_rate\": %.6f,\n", options->fault_rate);
+    fprintf(stream, "  \"fault_rate\": %.6f,\n", options->fault_share);
     fprintf(stream, "  \"duration_s\": %.3f, \"measured_s\": %.6f, \"file_size\": %" PRIu64 ",\n",
             (double) options->duration_ns / 1e9, (double) run->measured_ns / 1e9, run->info.size);
     fputs("  \"file\": ", stream);
@@ -301,6 +336,20 @@ void latency_json(FILE *stream, const struct latency_run *run)
 
 /* --- files --- */
 
+bool latency_make_folder(const char *folder)
+{
+    int error = platform_make_folder(folder);
+
+    if (error == -EEXIST)
+        report_problem("--out",
+                       "%s is there already, and results are never overwritten. Give another name.",
+                       folder);
+    else if (error < 0)
+        report_problem("--out", "making %s: %s.%s", folder, platform_words(error, 0),
+                       report_advice(error));
+    return error == 0;
+}
+
 bool latency_path(char path[LATENCY_PATH_MAX], const char *folder, const char *name)
 {
     int length = snprintf(path, LATENCY_PATH_MAX, "%s/%s", folder, name);
@@ -320,7 +369,7 @@ FILE *latency_create(const char *folder, const char *name)
         return NULL;
     file = fopen(path, "wb");
     if (file == NULL)
-        report_problem(path, "making it: %s.", platform_words(-errno, 0));
+        report_problem(path, "making it: %s.%s", platform_words(-errno, 0), report_advice(-errno));
     return file;
 }
 
@@ -328,11 +377,12 @@ bool latency_close(FILE *file, const char *folder, const char *name)
 {
     bool good = !ferror(file);
 
-    errno = EIO; /* of a write long ago, which left only its mark */
+    errno = 0; /* a write long ago left only its mark */
     if (fclose(file) == 0 && good)
         return true;
-    report_problem(folder, "writing %s: %s. What is there is not complete.", name,
-                   platform_words(-errno, 0));
+    report_problem(folder, "writing %s: %s. What is there is not complete.%s", name,
+                   errno == 0 ? "an earlier write failed" : platform_words(-errno, 0),
+                   report_advice(-errno));
     return false;
 }
 
@@ -342,7 +392,7 @@ static void environment_json(FILE *stream, const struct latency_run *run)
 
     fprintf(stream, "{\n  \"library\": \"reop %d.%d.%d\",\n  \"compiler\": ", REOP_VERSION_MAJOR,
             REOP_VERSION_MINOR, REOP_VERSION_PATCH);
-    json_string(stream, __VERSION__);
+    json_string(stream, REOP_COMPILER);
     fprintf(stream, ",\n  \"started_unix_s\": %.3f,\n  \"seed\": %" PRIu64 ",\n",
             (double) run->start_wall_ns / 1e9, run->options->seed);
     fprintf(stream, "  \"offset_align\": %" PRIu32 ", \"memory_align\": %" PRIu32 ",\n",
@@ -394,7 +444,7 @@ bool latency_store(const struct latency_run *run, const char *folder)
     environment_json(file, run);
     if (!latency_close(file, folder, "env.json"))
         return false;
-    picture = latency_plot_percentiles(folder);
+    picture = latency_plot_percentiles(run, folder);
     file = latency_create(folder, "summary.txt");
     if (file == NULL)
         return false;

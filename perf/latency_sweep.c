@@ -62,6 +62,7 @@ static void print_table(FILE *stream, const struct point *points, unsigned count
     unsigned knee = knee_of(points, count);
     char time[REPORT_TIME_MAX], cell[REPORT_TIME_MAX + 1];
 
+    latency_text_load(stream, &run);
     if (limit > 0)
         fprintf(stream, "closed loop at full depth: %.0f op/s\n", limit);
     fprintf(stream, "%12s %12s %12s %12s %12s\n", "asked op/s", "achieved", "p50", "p99", "p99.9");
@@ -91,7 +92,7 @@ static void print_csv(FILE *stream, const struct point *points, unsigned count)
                 points[i].ns[1], points[i].ns[2], points[i].sustained, i == knee_of(points, count));
 }
 
-static void print_json(FILE *stream, const struct point *points, unsigned count)
+static void print_json(FILE *stream, const struct point *points, unsigned count, double limit)
 {
     unsigned knee = knee_of(points, count);
 
@@ -100,21 +101,29 @@ static void print_json(FILE *stream, const struct point *points, unsigned count)
         fprintf(stream, "%" PRIu64, points[knee].rate);
     else
         fputs("null", stream);
+    fputs(", \"closed_loop_rate\": ", stream);
+    if (limit > 0)
+        fprintf(stream, "%.1f", limit);
+    else
+        fputs("null", stream);
     fprintf(stream, ", \"partial\": %s, \"points\": [",
             run.end == LATENCY_COMPLETE ? "false" : "true");
     for (unsigned i = 0; i < count; i++)
         fprintf(stream,
                 "%s{\"rate\": %" PRIu64
                 ", \"achieved\": %.1f, \"mean_ns\": %.1f, \"p50_ns\": %" PRId64
-                ", \"p99_ns\": %" PRId64 ", \"p99_9_ns\": %" PRId64 ", \"sustained\": %s}",
+                ", \"p99_ns\": %" PRId64 ", \"p99_9_ns\": %" PRId64
+                ", \"sustained\": %s, \"noisy\": %s}",
                 i > 0 ? ", " : "", points[i].rate, points[i].achieved, points[i].mean_ns,
                 points[i].ns[0], points[i].ns[1], points[i].ns[2],
-                points[i].sustained ? "true" : "false");
+                points[i].sustained ? "true" : "false", points[i].noisy ? "true" : "false");
     fputs("]}\n", stream);
 }
 
 static bool store(const char *folder, const struct point *points, unsigned count, double limit)
 {
+    unsigned at = knee_of(points, count);
+    uint64_t knee = at < count ? points[at].rate : 0;
     FILE *file = latency_create(folder, "sweep.csv");
 
     if (file == NULL)
@@ -126,13 +135,13 @@ static bool store(const char *folder, const struct point *points, unsigned count
     if (file == NULL)
         return false;
     print_table(file, points, count, limit);
-    fprintf(file, "plot: %s\n", latency_plot_sweep(folder));
+    fprintf(file, "plot: %s\n", latency_plot_sweep(&run, folder, knee, limit));
     if (!latency_close(file, folder, "summary.txt"))
         return false;
     file = latency_create(folder, "sweep.json");
     if (file == NULL)
         return false;
-    print_json(file, points, count);
+    print_json(file, points, count, limit);
     return latency_close(file, folder, "sweep.json");
 }
 
@@ -185,16 +194,6 @@ static unsigned climb(const struct latency_options *options, double limit, struc
     return count;
 }
 
-static bool prepare(const struct latency_options *options)
-{
-    int error = options->out == NULL ? 0 : platform_make_folder(options->out);
-
-    if (error < 0)
-        report_problem("--out", "making %s: %s.%s", options->out, platform_words(error, 0),
-                       report_advice(error));
-    return error == 0;
-}
-
 int latency_sweep(const struct latency_options *options)
 {
     struct point points[SWEEP_STEPS_MAX];
@@ -202,20 +201,23 @@ int latency_sweep(const struct latency_options *options)
     unsigned count;
     bool good;
 
-    if (!prepare(options))
+    if (options->out != NULL && !latency_make_folder(options->out))
         return EXIT_FOUND;
     if (options->rate == 0)
         limit = find_limit(options);
     else
         run.end = LATENCY_COMPLETE;
     count = climb(options, options->rate > 0 ? (double) options->rate : limit, points);
+    run.options = options; /* each run had its own */
     good = count > 0 && run.end == LATENCY_COMPLETE;
     if (run.end != LATENCY_COMPLETE)
         report_problem(options->file, "the sweep ended before its end. The results are partial.");
-    if (options->out != NULL && count > 0)
+    if (options->out != NULL && count == 0)
+        platform_remove(options->out); /* nothing is in it, or it stays */
+    else if (options->out != NULL)
         good = store(options->out, points, count, limit) && good;
     if (options->json)
-        print_json(stdout, points, count);
+        print_json(stdout, points, count, limit);
     else if (count > 0)
         print_table(stdout, points, count, limit);
     good = report_flush() && good;

@@ -98,6 +98,30 @@ static void tell_machine(const struct platform_facts *facts)
                                        "(load average above 1).");
 }
 
+/* The nearest CPU limit of our control group and those around it: "none", or microseconds in a
+ * period. */
+static void tell_quota(const struct platform_facts *facts)
+{
+    char group[VALUE_MAX], path[VALUE_MAX + 64], value[VALUE_MAX], *slash;
+
+    line_of("/proc/self/cgroup", "0:", group); /* "0::/path" */
+    slash = strchr(group, '/');
+    while (slash != NULL) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", slash);
+        first_line(path, value);
+        if (strcmp(value, "unknown") != 0 && strncmp(value, "max", 3) != 0) {
+            tell(facts, "cpu_quota", value);
+            facts->warning(facts->context, "the control group has a CPU quota: once it is used up, "
+                                           "everything stops till the next period.");
+            return;
+        }
+        if (*slash == '\0')
+            break;
+        *strrchr(slash, '/') = '\0';
+    }
+    tell(facts, "cpu_quota", slash == NULL ? "unknown" : "none");
+}
+
 /* The mount that path is on: the last line of mountinfo with its device number. */
 static void tell_file_system(const struct platform_facts *facts, dev_t device)
 {
@@ -155,6 +179,7 @@ void platform_tell_facts(const char *path, const struct platform_facts *facts)
     struct stat status;
 
     tell_machine(facts);
+    tell_quota(facts);
     if (stat(path, &status) < 0)
         return;
     if (S_ISBLK(status.st_mode)) {
