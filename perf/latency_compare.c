@@ -43,6 +43,7 @@ static const char *const keys[] = {"loop",       "arrival", "rate_asked", "read_
 struct result {
     char name[LATENCY_PATH_MAX];
     char setting[KEYS][64];
+    double started_s; /* since 1970 */
     double value[JUDGED];
     bool thin[JUDGED], sustained;
     double *intervals[JUDGED];
@@ -135,6 +136,8 @@ static bool parse_result(struct result *result, const char *path, const char *te
 
     for (unsigned i = 0; good && i < KEYS; i++)
         good = field(text, keys[i], result->setting[i]);
+    good = good && field(text, "started_unix_s", value);
+    result->started_s = good ? strtod(value, NULL) : 0;
     if (!good || !field(text, "partial", value)) {
         report_problem(path, "is no result of reop latency, or not a whole one.");
         return false;
@@ -340,6 +343,38 @@ static struct judgement judge(const struct results *a, const struct results *b, 
     return judgement;
 }
 
+struct start {
+    double s;
+    bool b;
+};
+
+static int by_start(const void *left, const void *right)
+{
+    const struct start *a = left, *b = right;
+
+    return (a->s > b->s) - (a->s < b->s);
+}
+
+/* A B B A A B ... changes sides about every second run, and all of A before all of B once: then
+ * whatever the machine did meanwhile looks like a difference. */
+static bool taken_in_turns(const struct results *a, const struct results *b)
+{
+    static struct start starts[2 * RUNS_MAX];
+    unsigned fewer = a->count < b->count ? a->count : b->count, count = a->count + b->count;
+    unsigned changes = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        bool of_b = i >= a->count;
+
+        starts[i] =
+            (struct start){of_b ? b->list[i - a->count].started_s : a->list[i].started_s, of_b};
+    }
+    qsort(starts, count, sizeof *starts, by_start);
+    for (unsigned i = 1; i < count; i++)
+        changes += starts[i].b != starts[i - 1].b;
+    return changes >= fewer / 2;
+}
+
 /* Slower anywhere is slower; what could not be judged keeps "no difference" from being said. */
 static enum verdict overall(const struct judgement judgements[JUDGED])
 {
@@ -396,7 +431,11 @@ static void print_judgements(const struct results *a, const struct results *b,
     printf("A, B: geometric means over the runs' intervals; p: Mann-Whitney, on the runs\n");
     printf("verdict: %s\n", verdicts[overall(judgements)]);
     if (a->count < RUNS_NEEDED || b->count < RUNS_NEEDED)
-        printf("a verdict needs at least %u runs of each, taken in turns\n", RUNS_NEEDED);
+        printf("a verdict needs at least %u runs of each, taken in turns (A B B A A B ...)\n",
+               RUNS_NEEDED);
+    else if (!taken_in_turns(a, b))
+        printf("NOT TAKEN IN TURNS: what the machine did between the two looks like a difference "
+               "of them. Run A B B A A B ...\n");
 }
 
 int latency_compare(const char *folder_a, const char *folder_b)

@@ -62,8 +62,8 @@ static const char help[] =
     "\n"
     "  reop latency --write --durable --rate 2000 --out before journal\n"
     "  reop latency --closed --depth 1 --direct --block 4K /dev/nvme0n1\n"
-    "  for i in 1 2 3 4 5 6 7 8 9; do for x in a b; do\n"
-    "      ./reop-$x latency --rate 5000 --out $x/$i file; done; done\n"
+    "  mkdir a b; i=0; for x in a b b a a b b a a b b a a b b a a b; do i=$((i + 1))\n"
+    "      ./reop-$x latency --write --rate 5000 --out $x/$i file; done\n"
     "  reop latency compare a b\n";
 
 enum {
