@@ -286,20 +286,36 @@ uint64_t fixture_random(uint64_t *state) /* splitmix64 */
     return mixed ^ mixed >> 31;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FIXTURE_SANITIZED 1
+#if defined(__SANITIZE_ADDRESS__)
+#define FIXTURE_ADDRESSES true
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FIXTURE_SANITIZED 1
+#if __has_feature(address_sanitizer)
+#define FIXTURE_ADDRESSES true
 #endif
 #endif
-#ifndef FIXTURE_SANITIZED
-#define FIXTURE_SANITIZED 0
+#ifndef FIXTURE_ADDRESSES
+#define FIXTURE_ADDRESSES false
 #endif
+
+#if defined(__SANITIZE_THREAD__)
+#define FIXTURE_THREADS true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FIXTURE_THREADS true
+#endif
+#endif
+#ifndef FIXTURE_THREADS
+#define FIXTURE_THREADS false
+#endif
+
+bool fixture_thread_sanitized(void)
+{
+    return FIXTURE_THREADS;
+}
 
 bool fixture_sanitized(void)
 {
-    return FIXTURE_SANITIZED;
+    return FIXTURE_ADDRESSES || FIXTURE_THREADS;
 }
 
 uint32_t fixture_volume(uint32_t full)

@@ -140,6 +140,7 @@ uint64_t fixture_seed(void);
 uint64_t fixture_random(uint64_t *state);
 
 bool fixture_sanitized(void); /* this build */
+bool fixture_thread_sanitized(void);
 /* full, or less: a twentieth under a sanitizer, and REOP_TEST_SCALE percent of that. */
 uint32_t fixture_volume(uint32_t full);
 
