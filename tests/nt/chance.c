@@ -60,6 +60,15 @@ void chance_first(void)
     chance.once = read_tape();
 }
 
+void chance_replay(const uint8_t *tape, size_t size)
+{
+    chance.given = (uint32_t) (size < CHANCE_TAPE_MAX ? size : CHANCE_TAPE_MAX);
+    chance.length = 0;
+    chance.enumerates = true;
+    chance.once = true;
+    memcpy(chance.tape, tape, chance.given);
+}
+
 bool chance_next(void)
 {
     uint32_t last = chance.length;

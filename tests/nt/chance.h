@@ -11,6 +11,7 @@
 #define CHANCE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CHANCE_TAPE_MAX 65536u
@@ -22,6 +23,9 @@ void chance_seed(uint64_t seed, uint64_t stream);
 void chance_first(void);
 /* The next run of it. False: all were seen. */
 bool chance_next(void);
+
+/* One run by this tape, and the simplest choices after it. */
+void chance_replay(const uint8_t *tape, size_t size);
 
 /* Below count. A decision between one thing is none, and is not recorded. */
 uint32_t chance_pick(uint32_t count);
