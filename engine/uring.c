@@ -49,22 +49,29 @@ static bool has_backlog(struct uring *uring)
     return atomic_load_explicit(&uring->backlog, memory_order_relaxed); /* a hint */
 }
 
+/* Nothing would end a wait in the kernel but a completion. */
+static bool is_unarmed(struct uring *uring)
+{
+    return atomic_load_explicit(&uring->unarmed, memory_order_relaxed); /* a hint, or ours alone */
+}
+
 /* The submission queue is ours. Hands over all that is queued; times the enter when it may stall.
  */
 static int enter(reop_engine *engine, reop_file *file)
 {
     struct uring *uring = engine->state;
     int64_t start_ns = sync_now_ns();
+    unsigned left;
     int submitted;
 
-    do
+    do { /* the kernel takes less than all when it has no memory for the next */
         submitted = io_uring_submit(&uring->ring);
-    while (submitted == -EINTR);
+        left = io_uring_sq_ready(&uring->ring);
+    } while (REOP_UNLIKELY(submitted == -EINTR || (submitted > 0 && left > 0)));
     engine_stalled(engine, file, sync_now_ns() - start_ns);
-    if (REOP_UNLIKELY(submitted < 0 || io_uring_sq_ready(&uring->ring) > 0 || has_backlog(uring)))
-        atomic_store_explicit(
-            &uring->backlog, io_uring_sq_ready(&uring->ring) > 0,
-            memory_order_relaxed); /* a hint: the lock, or being the owner, orders */
+    if (REOP_UNLIKELY(left > 0 || has_backlog(uring)))
+        atomic_store_explicit(&uring->backlog, left > 0,
+                              memory_order_relaxed); /* the lock, or being the owner, orders */
     return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
 }
 
@@ -531,8 +538,11 @@ static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int6
     int error = 0;
 
     enable(engine);
-    if (REOP_UNLIKELY(atomic_load_explicit(&uring->unarmed, memory_order_relaxed))) /* ours alone */
+    if (REOP_UNLIKELY(is_unarmed(uring))) {
         arm(engine);
+        if (is_unarmed(uring))
+            timeout_ns = 0;
+    }
     unsubmitted = io_uring_sq_ready(&uring->ring);
     arrived = io_uring_cq_ready(&uring->ring);
     /* Never wait in the kernel beside work that is done. TASKRUN: done, but not yet queued. */
@@ -544,6 +554,13 @@ static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int6
         error = enter_and_wait(engine, timeout_ns);
     drain(uring, ops, max, &count);
     return count > 0 ? (int) count : error;
+}
+
+/* Every op a zero-copy send at the greatest depth, and a wake: the kernel keeps what found no room
+ * until somebody enters. */
+static bool has_overflow(struct uring *uring)
+{
+    return (IO_URING_READ_ONCE(*uring->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
 static unsigned drain_locked(struct uring *uring, reop_op *ops[], uint32_t max, uint32_t *count_out)
@@ -565,19 +582,21 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
     uint32_t count;
     unsigned seen;
 
-    if ((engine->flags & REOP_ENGINE_DEFER) || has_backlog(uring))
-        error = uring_flush(engine);
-    if (REOP_UNLIKELY(atomic_load_explicit(&uring->unarmed, memory_order_relaxed) && /* a hint */
-                      atomic_exchange(&uring->unarmed, false))) {
+    if (REOP_UNLIKELY(is_unarmed(uring))) {
         sync_lock(&uring->submit_lock);
-        arm(engine);
+        if (is_unarmed(uring))
+            arm(engine);
         sync_unlock(&uring->submit_lock);
     }
+    if ((engine->flags & REOP_ENGINE_DEFER) || has_backlog(uring))
+        error = uring_flush(engine);
     seen = drain_locked(uring, ops, max, &count);
     /* A wake that was taken off the queue must not be slept on: its reason is for gather to see. */
-    if (seen == 0 && timeout_ns != 0 && error == 0) {
+    if (seen == 0 && error == 0 && (timeout_ns != 0 || has_overflow(uring))) {
+        unsigned wanted = timeout_ns != 0 && !is_unarmed(uring);
+
         /* Any number of threads may sleep here: the kernel wakes all of them for a completion. */
-        outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, 1,
+        outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, wanted,
                                   IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
                                   sizeof wait);
         drain_locked(uring, ops, max, &count);

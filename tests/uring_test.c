@@ -14,8 +14,11 @@
 #include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -597,6 +600,244 @@ BACKEND_TEST(uring, zero_copy_sends_at_full_depth_all_come_back, ON_URING)
     free(zeroes);
     fixture_close_file(file);
     close(pair[1]);
+    fixture_close(&fixture);
+}
+
+#define DEPTH_MAX 32768u
+
+static reop_op *all_ops[DEPTH_MAX];
+
+/* Every completion that the largest queue has room for: all ops of the greatest depth are sends,
+ * which complete twice. Skips the test where memory for them cannot be locked. */
+static void fill_completion_queue(struct fixture *fixture)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    struct io_uring_sqe sqe = sqe_of(IORING_OP_SEND_ZC);
+    static char bytes[64];
+    int receiver = socket(AF_INET, SOCK_DGRAM, 0), sender = socket(AF_INET, SOCK_DGRAM, 0);
+    reop_file *file = NULL;
+    struct rlimit locked;
+
+    cr_assert_eq(getrlimit(RLIMIT_MEMLOCK, &locked), 0);
+    if (locked.rlim_cur < 1u << 20)
+        cr_skip_test("RLIMIT_MEMLOCK is too small for so many zero-copy sends");
+    cr_assert_eq(bind(receiver, (struct sockaddr *) &address, length), 0);
+    cr_assert_eq(getsockname(receiver, (struct sockaddr *) &address, &length), 0);
+    cr_assert_eq(connect(sender, (struct sockaddr *) &address, length), 0);
+    cr_assert_eq(reop_file_attach(fixture->engine, sender, 0, &file), 0);
+    cr_assert_eq(reop_acquire_many(fixture->lane, all_ops, DEPTH_MAX), DEPTH_MAX);
+    sqe.addr = (uintptr_t) bytes;
+    sqe.len = sizeof bytes;
+    for (uint32_t i = 0; i < DEPTH_MAX; i++) /* what the receiver has no room for is dropped */
+        cr_assert_eq(submit(all_ops[i], file, sqe), REOP_PENDING);
+    cr_assert_eq(reop_flush(fixture->engine), 0);
+    do
+        fixture_sleep_ms(50); /* for the notifications, which come when a packet is gone */
+    while (recv(receiver, bytes, sizeof bytes, MSG_DONTWAIT) > 0);
+    close(receiver);
+}
+
+/* All of them back, by reaps that do not wait. */
+static void empty_completion_queue(struct fixture *fixture)
+{
+    int64_t end_ns = fixture_now_ns() + 5000 * FIXTURE_MS;
+    uint32_t count = 0;
+
+    while (count < DEPTH_MAX && fixture_now_ns() < end_ns) {
+        int more = reop_reap(fixture->engine, all_ops + count, DEPTH_MAX, 0);
+
+        cr_assert_geq(more, 0);
+        count += (uint32_t) more;
+    }
+    cr_assert_eq(count, DEPTH_MAX, "%s: only %u came back", fixture->backend->name, count);
+}
+
+/* Promise: each comes back, here by a reap that does not wait, though there is a wake too: one
+ * completion more than the queue has room for. */
+BACKEND_TEST(uring, completion_that_overflowed_comes_back_to_a_poll, ON_URING)
+{
+    struct fixture fixture;
+
+    fixture_open_with(&fixture, backend, (reop_pool_config){.op_count = DEPTH_MAX},
+                      (reop_engine_config){.depth = DEPTH_MAX});
+    reop_wake(fixture.engine);
+    fill_completion_queue(&fixture);
+    empty_completion_queue(&fixture);
+    fixture_close_file(all_ops[0]->file);
+    reop_release_many(fixture.lane, all_ops, DEPTH_MAX);
+    fixture_close(&fixture);
+}
+
+/* --- an enter that fails ---------------------------------------------------------------------- */
+
+/* What becomes of the enters of one thread and those it starts: another decides. */
+enum enters { ENTERS_GO_ON, ENTERS_TAKE_NONE, ENTERS_TAKE_ONE, ENTERS_TAKE_ONE_THEN_NONE };
+
+static struct {
+    _Atomic uint32_t enters;
+    _Atomic int listener; /* -1: not yet */
+    _Atomic bool ended;
+    pthread_t thread;
+} referee;
+
+/* The kernel has no memory for more than so many of the entries. */
+static void answer_enter(const struct seccomp_notif *call, struct seccomp_notif_resp *answer)
+{
+    uint32_t enters = referee.enters;
+
+    if (enters == ENTERS_GO_ON || call->data.args[1] == 0) {
+        answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    } else if (enters == ENTERS_TAKE_NONE) {
+        answer->error = -EAGAIN;
+    } else {
+        answer->val = syscall(SYS_io_uring_enter, call->data.args[0], 1, 0, 0, NULL, 0);
+        if (enters == ENTERS_TAKE_ONE_THEN_NONE)
+            referee.enters = ENTERS_TAKE_NONE;
+    }
+}
+
+static void *judge(void *argument)
+{
+    (void) argument;
+    while (referee.listener < 0)
+        fixture_sleep_ms(1);
+    while (!referee.ended) {
+        struct pollfd event = {.fd = referee.listener, .events = POLLIN};
+        struct seccomp_notif call = {0};
+        struct seccomp_notif_resp answer = {0};
+
+        if (poll(&event, 1, 10) <= 0 ||
+            ioctl(referee.listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
+            continue;
+        answer.id = call.id;
+        answer_enter(&call, &answer);
+        ioctl(referee.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+    }
+    return NULL;
+}
+
+/* From now on, for good: a filter stays with its thread. */
+static void call_the_referee(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof code / sizeof code[0], code};
+    int listener;
+
+    referee.listener = -1;
+    cr_assert_eq(pthread_create(&referee.thread, NULL, judge, NULL), 0);
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    listener = (int) syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                             &filter);
+    if (listener < 0)
+        cr_skip_test("seccomp's listener: %s", strerror(errno));
+    referee.listener = listener;
+}
+
+static void send_the_referee_home(void)
+{
+    referee.enters = ENTERS_GO_ON;
+    fixture_sleep_ms(20); /* a thread that was just ended may still be in a call */
+    referee.ended = true;
+    pthread_join(referee.thread, NULL);
+    close(referee.listener);
+}
+
+#define ON_SHARED_DEFERRED FIXTURE_STREAMS | REOP_ENGINE_DEFER, REOP_ENGINE_SINGLE_THREAD
+
+/* Promise: "The system has an op after the next reop_flush()", whose answer is "0, or -errno with
+ * everything still queued", when the kernel takes less than all at once. */
+BACKEND_TEST(uring, flush_that_answers_zero_left_nothing_queued, ON_SHARED_DEFERRED)
+{
+    enum { OPS = 5 };
+    struct fixture fixture;
+    reop_file *file;
+    reop_op *ops[OPS];
+
+    fixture_open(&fixture, backend);
+    file = fixture_file(&fixture, REOP_FILE_WRITE, 0);
+    cr_assert_eq(reop_acquire_many(fixture.lane, ops, OPS), OPS);
+    call_the_referee();
+    for (uint32_t round = 0; round < 2; round++) {
+        uint8_t expected[OPS];
+
+        for (uint32_t i = 0; i < OPS; i++) {
+            expected[i] = *(uint8_t *) reop_op_buffer(ops[i]) = (uint8_t) ('a' + i + OPS * round);
+            cr_assert_eq(reop_write(ops[i], file, reop_op_buffer(ops[i]), 1, i), REOP_PENDING);
+        }
+        if (round > 0) {
+            referee.enters = ENTERS_TAKE_ONE_THEN_NONE;
+            cr_assert_eq(reop_flush(fixture.engine), -EAGAIN);
+        }
+        referee.enters = ENTERS_TAKE_ONE;
+        cr_assert_eq(reop_flush(fixture.engine), 0);
+        for (uint32_t i = 0; i < 2000 && !fixture_holds(fixture.paths[0], expected, OPS); i++)
+            fixture_sleep_ms(1);
+        cr_assert(fixture_holds(fixture.paths[0], expected, OPS), "round %u", round);
+        referee.enters = ENTERS_GO_ON;
+        for (uint32_t i = 0; i < OPS; i++)
+            cr_assert_eq(fixture_reap(&fixture)->result, 1);
+    }
+    send_the_referee_home();
+    reop_release_many(fixture.lane, ops, OPS);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+static void *reap_once(void *argument)
+{
+    struct fixture *fixture = argument;
+    reop_op *op = NULL;
+
+    return (void *) (intptr_t) reop_reap(fixture->engine, &op, 1, 5000 * FIXTURE_MS);
+}
+
+/* Promise: a wake "ends the current or next reap of one thread". In the kernel a poll waits for
+ * wakes, which ends at one that finds the completion queue full; and it cannot be submitted again
+ * while the submission queue is full and the kernel takes nothing. */
+BACKEND_TEST(uring, wake_survives_full_queues, ON_SHARED_DEFERRED)
+{
+    struct fixture fixture;
+    reop_op *op = NULL;
+    reop_file *file;
+    pthread_t thread;
+    void *answer = NULL;
+    int64_t start_ns;
+
+    fixture_open_with(&fixture, backend,
+                      (reop_pool_config){.op_count = DEPTH_MAX, .buffer_size = 1},
+                      (reop_engine_config){.depth = DEPTH_MAX});
+    fill_completion_queue(&fixture);
+    reop_wake(fixture.engine);
+    empty_completion_queue(&fixture);
+    cr_assert_eq(reop_reap(fixture.engine, &op, 1, 0), 0);
+    fixture_close_file(all_ops[0]->file);
+
+    file = fixture_file(&fixture, REOP_FILE_READ, 1);
+    call_the_referee();
+    referee.enters = ENTERS_TAKE_NONE;
+    for (uint32_t i = 0; i < DEPTH_MAX; i++)
+        cr_assert_eq(reop_read(all_ops[i], file, reop_op_buffer(all_ops[i]), 1, 0), REOP_PENDING);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_assert_eq(reop_reap(fixture.engine, &op, 1, 0), -EAGAIN);
+    referee.enters = ENTERS_GO_ON;
+    empty_completion_queue(&fixture);
+
+    cr_assert_eq(pthread_create(&thread, NULL, reap_once, &fixture), 0);
+    fixture_sleep_ms(20);
+    start_ns = fixture_now_ns();
+    reop_wake(fixture.engine);
+    pthread_join(thread, &answer);
+    cr_assert_eq((intptr_t) answer, 0);
+    cr_assert_lt(fixture_now_ns() - start_ns, 4000 * FIXTURE_MS, "the wake was lost");
+    send_the_referee_home();
+    reop_release_many(fixture.lane, all_ops, DEPTH_MAX);
+    fixture_close_file(file);
     fixture_close(&fixture);
 }
 
