@@ -141,8 +141,8 @@ struct reop_engine {
     struct queue ready;
     struct engine_cancel *cancels; /* a ring of cancel_count */
     uint32_t cancel_count;
-    uint32_t cancel_head;
-    uint32_t cancel_tail;
+    uint64_t cancel_head; /* both count cancels, and do not wrap */
+    uint64_t cancel_tail;
     struct reop_file *files;
     struct reop_file *free_files;
     uint32_t file_count;
