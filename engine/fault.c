@@ -43,12 +43,13 @@ static int64_t failure(struct faults *faults, const reop_op *op)
     return is_write(op) && chance(faults, REOP_FAULT_ENOSPC) ? -ENOSPC : 0;
 }
 
-/* All of it was moved; the caller moves the rest again. */
+/* All of it was moved; the caller moves the rest again, which no stream would let him. */
 static void shorten(struct faults *faults, reop_op *op)
 {
     uint64_t unit = op->file->size_mask + UINT64_C(1), units;
 
-    if ((op->kind != REOP_KIND_READ && op->kind != REOP_KIND_WRITE) || op->result <= 0)
+    if ((op->kind != REOP_KIND_READ && op->kind != REOP_KIND_WRITE) || op->result <= 0 ||
+        op->file->stream)
         return;
     units = (uint64_t) op->result / unit;
     if (units > 1 && chance(faults, REOP_FAULT_SHORT))

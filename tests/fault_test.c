@@ -151,6 +151,31 @@ BACKEND_TEST(fault, each_of_many_comes_back_once, ON_HOST_FILES)
     fixture_close(&fixture);
 }
 
+/* Promise: "readv, writev and streams are never short": what was moved could not be moved again. */
+BACKEND_TEST(fault, no_byte_of_a_stream_is_lost, ON_STREAMS)
+{
+    struct reop_faults faults = {.seed = 5};
+    struct fixture fixture;
+    struct fixture_pipe pipe;
+    reop_op *op;
+
+    faults.rate[REOP_FAULT_SHORT] = 65536;
+    fixture_open(&fixture, backend);
+    switch_on(&fixture, faults);
+    fixture_pipe_open(&fixture, &pipe);
+    op = fixture_acquire(&fixture);
+    for (uint32_t i = 0; i < 20; i++) {
+        fixture_pipe_write(&pipe, "twelve bytes", 12);
+        cr_assert_eq(
+            fixture_finish(&fixture, op, reop_read(op, pipe.reader, reop_op_buffer(op), 512, 0)),
+            12, "%s: %lld", backend->name, (long long) op->result);
+        cr_assert_arr_eq(reop_op_buffer(op), "twelve bytes", 12, "%s", backend->name);
+    }
+    reop_release(fixture.lane, op);
+    fixture_pipe_close(&pipe);
+    fixture_close(&fixture);
+}
+
 /* Promise: "before the first submit, once"; "-ENOTSUP: a rate of the device alone, or an engine on
  * the sim". */
 BACKEND_TEST(fault, refuses_what_it_cannot_do, ON_EVERY_BACKEND)

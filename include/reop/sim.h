@@ -56,9 +56,9 @@ struct reop_faults {
 
 /* Faults over a real backend: EIO, ENOSPC, short transfers, delays. An op that fails so never
  * reaches the system. A short transfer moved everything and reports less; direct files' by whole
- * alignment units; readv and writev are never short. Which op is hit depends on the seed and the
- * order of submits. Call it before the first submit, once. -ENOTSUP: a rate of the device alone, or
- * an engine on the sim, which has its own. Free when it was not called. */
+ * alignment units; readv, writev and streams are never short. Which op is hit depends on the seed
+ * and the order of submits. Call it before the first submit, once. -ENOTSUP: a rate of the device
+ * alone, or an engine on the sim, which has its own. Free when it was not called. */
 REOP_API int reop_engine_faults(reop_engine *engine, const struct reop_faults *faults);
 
 /* --- the device -------------------------------------------------------------------------- */
