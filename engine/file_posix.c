@@ -14,6 +14,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#ifndef O_PATH /* Linux and FreeBSD */
+#define O_PATH 0
+#endif
+
 #define ZEROES_SIZE  (64u * 1024)
 #define ZEROES_COUNT 16
 
@@ -94,8 +98,12 @@ int file_inspect(reop_file *file, uint32_t flags)
     int open_flags = fcntl(fd, F_GETFL);
     struct stat status;
 
+    if (fd != file->handle)
+        return -EBADF;
     if (open_flags < 0 || fstat(fd, &status) < 0)
         return answer(-1);
+    if (open_flags & O_PATH)
+        return -ENOTSUP; /* a name: no I/O can be done on it */
     if ((open_flags & O_ACCMODE) != O_WRONLY)
         file->flags |= REOP_FILE_READ;
     if ((open_flags & O_ACCMODE) != O_RDONLY)

@@ -80,6 +80,13 @@ BACKEND_TEST(contract_posix, attach_refuses_and_leaves_the_handle, ON_HOST_FILES
                  backend->name);
     cr_assert(is_open(fd), "%s", backend->name);
     cr_assert_eq(reop_file_attach(fixture.engine, -1, 0, &file), -EBADF, "%s", backend->name);
+    /* The low half of it is a descriptor that is open: standard input. */
+    cr_assert_eq(reop_file_attach(fixture.engine, (reop_handle) 1 << 32, 0, &file), -EBADF, "%s",
+                 backend->name);
+    close(fd);
+    fd = open_scratch(&fixture, O_PATH); /* a name, which no I/O can be done on */
+    cr_assert_eq(reop_file_attach(fixture.engine, fd, 0, &file), -ENOTSUP, "%s", backend->name);
+    cr_assert(is_open(fd), "%s", backend->name);
     reop_engine_query(fixture.engine, &stats);
     cr_assert_eq(stats.files, 0, "%s", backend->name);
     close(fd);
