@@ -297,6 +297,37 @@ BACKEND_TEST(contract_posix, io_errors_by_name, ON_HOST_FILES)
     fixture_close(&fixture);
 }
 
+/* Promise: "A system code with no name here is EIO ..., and os_error says which it was": what /proc
+ * says of a process that has ended is ESRCH. */
+BACKEND_TEST(contract_posix, io_error_without_a_name_is_eio, ON_HOST_FILES)
+{
+    struct fixture fixture;
+    reop_file *file = NULL;
+    char path[64];
+    reop_op *op;
+    pid_t pid;
+
+    fixture_open(&fixture, backend);
+    pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    snprintf(path, sizeof path, "/proc/%d/status", (int) pid);
+    cr_assert_eq(reop_file_open(fixture.engine, path, REOP_FILE_READ, &file), 0, "%s",
+                 backend->name);
+    kill(pid, SIGKILL);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    op = fixture_acquire(&fixture);
+    cr_assert_eq(fixture_finish(&fixture, op, reop_read(op, file, reop_op_buffer(op), 512, 0)),
+                 -EIO, "%s: %lld", backend->name, (long long) op->result);
+    cr_assert_eq(op->os_error, ESRCH, "%s: %u", backend->name, op->os_error);
+    reop_release(fixture.lane, op);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
 /* --- direct and durable ----------------------------------------------------------------------- */
 
 /* Promise: "granted or the call fails with -ENOTSUP: never silently downgraded". The full device
@@ -769,4 +800,104 @@ BACKEND_TEST(contract_posix, stop_during_a_submit_ends_the_reap, ON_SHARED_INLIN
     printf("%s: %u instructions when done, %u when rejected\n", backend->name, done, rejected);
     cr_assert_gt(done, 20);
     cr_assert_gt(rejected, 20);
+}
+
+/* An engine that goes as soon as it may, while another thread cancels its op. */
+struct departure {
+    const struct fixture_backend *backend;
+    struct fixture fixture;
+    reop_op *op;
+    uint64_t use;
+    uint32_t instructions, leave_at;
+    int answer;
+    _Atomic uint32_t launched, may_go, gone;
+    _Atomic uint32_t wrong;
+};
+
+/* The owner. */
+static void *depart(void *argument)
+{
+    struct departure *departure = argument;
+    reop_engine *engine = departure->fixture.engine;
+    reop_op *reaped = departure->op;
+    reop_file *file = NULL;
+    reop_status status;
+
+    departure->wrong += reop_file_open(engine, "/dev/zero", REOP_FILE_READ, &file) != 0;
+    status = reop_read(departure->op, file, reop_op_buffer(departure->op), 64, 0);
+    departure->wrong += status == REOP_REJECTED;
+    departure->launched = 1;
+    while (!departure->may_go)
+        sched_yield();
+    if (status == REOP_PENDING)
+        departure->wrong += reop_reap(engine, &reaped, 1, FIXTURE_PATIENCE_NS) != 1;
+    departure->wrong += departure->op->result != 64 && departure->op->result != -ECANCELED;
+    departure->wrong += reop_file_close(file) != 0;
+    departure->wrong += reop_engine_destroy(engine) != 0;
+    departure->gone = 1;
+    return NULL;
+}
+
+static void run_cancel(void *argument)
+{
+    struct departure *departure = argument;
+
+    departure->answer = reop_cancel(departure->op, departure->use);
+}
+
+static void let_it_go(void *argument)
+{
+    struct departure *departure = argument;
+
+    if (departure->instructions++ != departure->leave_at)
+        return;
+    departure->may_go = 1;
+    for (uint32_t i = 0; i < 3 && !departure->gone; i++)
+        fixture_sleep_ms(1); /* it may be waiting for this very cancel */
+}
+
+/* Answers whether the cancel has an instruction of this number, before which its engine left. */
+static bool depart_during_a_cancel(struct departure *departure, uint32_t instruction)
+{
+    pthread_t thread;
+
+    departure->instructions = 0;
+    departure->leave_at = instruction;
+    departure->launched = 0;
+    departure->may_go = 0;
+    departure->gone = 0;
+    departure->use = reop_op_use(departure->op);
+    departure->fixture.engine =
+        fixture_engine(departure->backend, departure->fixture.pool, (reop_engine_config){0});
+    cr_assert_eq(pthread_create(&thread, NULL, depart, departure), 0);
+    while (!departure->launched)
+        sched_yield();
+    fixture_step(run_cancel, let_it_go, departure);
+    departure->may_go = 1;
+    pthread_join(thread, NULL);
+    cr_assert(departure->answer == 0 || departure->answer == -ENOENT, "%s: %d",
+              departure->backend->name, departure->answer);
+    cr_assert_eq(departure->wrong, 0, "%s: instruction %u", departure->backend->name, instruction);
+    return departure->instructions > instruction;
+}
+
+/* Promise, of reop_engine_destroy(): "No other call on the engine may be under way, reop_cancel()
+ * excepted." */
+BACKEND_TEST(contract_posix, engine_is_destroyed_during_a_cancel, ON_HOST_FILES)
+{
+    static struct departure departure;
+    reop_engine *first;
+    uint32_t instruction = 0;
+
+    departure.backend = backend;
+    fixture_open(&departure.fixture, backend);
+    first = departure.fixture.engine;
+    departure.op = fixture_acquire(&departure.fixture);
+    while (depart_during_a_cancel(&departure, instruction))
+        instruction += 4; /* to save time: what it must not fall into is longer */
+    printf("%s: %u instructions\n", backend->name, instruction);
+    cr_assert_gt(instruction, 10); /* an INLINE engine's op may be back before */
+    reop_release(departure.fixture.lane, departure.op);
+    departure.fixture.engine = first;
+    fixture_close(&departure.fixture);
 }
