@@ -165,6 +165,9 @@ bool latency_path(char path[LATENCY_PATH_MAX], const char *folder, const char *n
 /* NULL, and explained. */
 FILE *latency_create(const char *folder, const char *name);
 bool latency_close(FILE *file, const char *folder, const char *name);
+/* All three in one. */
+bool latency_write(const char *folder, const char *name,
+                   void (*write)(FILE *stream, const void *content), const void *content);
 
 int latency_sweep(const struct latency_options *options);
 int latency_compare(const char *folder_a, const char *folder_b);

@@ -252,6 +252,11 @@ static bool fits(int argc, char *const *argv, const struct latency_options *opti
                        "in a closed loop nothing arrives. Leave out --arrival, or --closed.");
         return false;
     }
+    if (options->durable && options->read_percent == 100) {
+        report_problem("--durable", "reads make nothing durable. Give --write or --mix, or leave "
+                                    "out --durable.");
+        return false;
+    }
     if (options->out != NULL && options->out[0] == '\0') {
         report_problem("--out", "names no folder.");
         return false;

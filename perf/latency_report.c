@@ -386,8 +386,20 @@ bool latency_close(FILE *file, const char *folder, const char *name)
     return false;
 }
 
-static void environment_json(FILE *stream, const struct latency_run *run)
+bool latency_write(const char *folder, const char *name,
+                   void (*write)(FILE *stream, const void *content), const void *content)
 {
+    FILE *file = latency_create(folder, name);
+
+    if (file == NULL)
+        return false;
+    write(file, content);
+    return latency_close(file, folder, name);
+}
+
+static void write_environment(FILE *stream, const void *content)
+{
+    const struct latency_run *run = content;
     const struct latency_environment *environment = &run->environment;
 
     fprintf(stream, "{\n  \"library\": \"reop %d.%d.%d\",\n  \"compiler\": ", REOP_VERSION_MAJOR,
@@ -418,43 +430,44 @@ static void environment_json(FILE *stream, const struct latency_run *run)
     fputs("]\n}\n", stream);
 }
 
-static void distribution(FILE *stream, const struct latency_run *run, unsigned series)
+static void write_distribution(FILE *stream, const void *content)
 {
-    histogram_distribution(stream, series < LATENCY_SERIES ? &run->series[series] : &run->hiccups);
+    histogram_distribution(stream, content);
+}
+
+struct summary {
+    const struct latency_run *run;
+    const char *picture;
+};
+
+static void write_summary(FILE *stream, const void *content)
+{
+    const struct summary *summary = content;
+
+    latency_text(stream, summary->run);
+    fprintf(stream, "plot        %s\n", summary->picture);
+}
+
+static void write_result(FILE *stream, const void *content)
+{
+    latency_json(stream, content);
 }
 
 bool latency_store(const struct latency_run *run, const char *folder)
 {
-    static const char *const hgrm[LATENCY_SERIES + 1] = {"response.hgrm", "service.hgrm",
-                                                         "submit.hgrm", "hiccups.hgrm"};
-    const char *picture;
-    FILE *file;
+    struct summary summary = {.run = run};
+    bool good = latency_write(folder, "hiccups.hgrm", write_distribution, &run->hiccups) &&
+                latency_write(folder, "env.json", write_environment, run);
 
-    for (unsigned i = 0; i <= LATENCY_SERIES; i++) {
-        file = latency_create(folder, hgrm[i]);
-        if (file == NULL)
-            return false;
-        distribution(file, run, i);
-        if (!latency_close(file, folder, hgrm[i]))
-            return false;
+    for (unsigned i = 0; good && i < LATENCY_SERIES; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "%s.hgrm", latency_series_names[i]);
+        good = latency_write(folder, name, write_distribution, &run->series[i]);
     }
-    file = latency_create(folder, "env.json");
-    if (file == NULL)
+    if (!good)
         return false;
-    environment_json(file, run);
-    if (!latency_close(file, folder, "env.json"))
-        return false;
-    picture = latency_plot_percentiles(run, folder);
-    file = latency_create(folder, "summary.txt");
-    if (file == NULL)
-        return false;
-    latency_text(file, run);
-    fprintf(file, "plot        %s\n", picture);
-    if (!latency_close(file, folder, "summary.txt"))
-        return false;
-    file = latency_create(folder, "result.json"); /* last: where it is, all is */
-    if (file == NULL)
-        return false;
-    latency_json(file, run);
-    return latency_close(file, folder, "result.json");
+    summary.picture = latency_plot_percentiles(run, folder);
+    return latency_write(folder, "summary.txt", write_summary, &summary) &&
+           latency_write(folder, "result.json", write_result, run); /* last: where it is, all is */
 }

@@ -23,6 +23,13 @@ struct point {
     bool thin[SWEEP_PERCENTILE], sustained, noisy;
 };
 
+struct sweep {
+    struct point points[SWEEP_STEPS_MAX];
+    unsigned count;
+    double limit;        /* of a closed loop at full depth; 0: not measured */
+    const char *picture; /* what came of it, in words; NULL: nothing yet */
+};
+
 static const double percents[SWEEP_PERCENTILE] = {50, 99, 99.9};
 static struct latency_run run;
 
@@ -44,105 +51,111 @@ static struct point point_of(uint64_t rate)
 }
 
 /* The index of the knee among those that were sustained; count: there is none. */
-static unsigned knee_of(const struct point *points, unsigned count)
+static unsigned knee_of(const struct sweep *sweep)
 {
-    unsigned knee = count;
+    const struct point *points = sweep->points;
+    unsigned knee = sweep->count;
 
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < sweep->count; i++) {
         if (points[i].sustained && points[i].mean_ns > 0 &&
-            (knee == count ||
+            (knee == sweep->count ||
              points[i].achieved / points[i].mean_ns > points[knee].achieved / points[knee].mean_ns))
             knee = i;
     }
     return knee;
 }
 
-static void print_table(FILE *stream, const struct point *points, unsigned count, double limit)
+static void write_table(FILE *stream, const void *content)
 {
-    unsigned knee = knee_of(points, count);
+    const struct sweep *sweep = content;
+    unsigned knee = knee_of(sweep);
     char time[REPORT_TIME_MAX], cell[REPORT_TIME_MAX + 1];
 
     latency_text_load(stream, &run);
-    if (limit > 0)
-        fprintf(stream, "closed loop at full depth: %.0f op/s\n", limit);
+    if (sweep->limit > 0)
+        fprintf(stream, "closed loop at full depth: %.0f op/s\n", sweep->limit);
     fprintf(stream, "%12s %12s %12s %12s %12s\n", "asked op/s", "achieved", "p50", "p99", "p99.9");
-    for (unsigned i = 0; i < count; i++) {
-        fprintf(stream, "%12" PRIu64 " %12.0f", points[i].rate, points[i].achieved);
+    for (unsigned i = 0; i < sweep->count; i++) {
+        const struct point *point = &sweep->points[i];
+
+        fprintf(stream, "%12" PRIu64 " %12.0f", point->rate, point->achieved);
         for (unsigned k = 0; k < SWEEP_PERCENTILE; k++) {
-            snprintf(cell, sizeof cell, "%s%s", points[i].thin[k] ? "~" : "",
-                     report_time(points[i].ns[k], time));
+            snprintf(cell, sizeof cell, "%s%s", point->thin[k] ? "~" : "",
+                     report_time(point->ns[k], time));
             fprintf(stream, " %12s", cell);
         }
         fprintf(stream, "%s%s%s\n", i == knee ? "  knee" : "",
-                points[i].sustained ? "" : "  not sustained", points[i].noisy ? "  noisy" : "");
+                point->sustained ? "" : "  not sustained", point->noisy ? "  noisy" : "");
     }
-    if (knee == count)
+    if (run.end != LATENCY_COMPLETE)
+        fputs("PARTIAL: the sweep ended before its end\n", stream);
+    if (knee == sweep->count)
         fputs("no rate was sustained: no knee\n", stream);
     else
         fprintf(stream, "knee: %" PRIu64 " op/s, where rate divided by mean response is greatest\n",
-                points[knee].rate);
+                sweep->points[knee].rate);
+    if (sweep->picture != NULL)
+        fprintf(stream, "plot: %s\n", sweep->picture);
 }
 
-static void print_csv(FILE *stream, const struct point *points, unsigned count)
+static void write_csv(FILE *stream, const void *content)
 {
+    const struct sweep *sweep = content;
+
     fputs("rate,achieved,mean_ns,p50_ns,p99_ns,p99_9_ns,sustained,knee\n", stream);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < sweep->count; i++) {
+        const struct point *point = &sweep->points[i];
+
         fprintf(stream, "%" PRIu64 ",%.1f,%.1f,%" PRId64 ",%" PRId64 ",%" PRId64 ",%d,%d\n",
-                points[i].rate, points[i].achieved, points[i].mean_ns, points[i].ns[0],
-                points[i].ns[1], points[i].ns[2], points[i].sustained, i == knee_of(points, count));
+                point->rate, point->achieved, point->mean_ns, point->ns[0], point->ns[1],
+                point->ns[2], point->sustained, i == knee_of(sweep));
+    }
 }
 
-static void print_json(FILE *stream, const struct point *points, unsigned count, double limit)
+static void write_json(FILE *stream, const void *content)
 {
-    unsigned knee = knee_of(points, count);
+    const struct sweep *sweep = content;
+    unsigned knee = knee_of(sweep);
 
     fputs("{\"reop_latency_sweep\": 1, \"knee_rate\": ", stream);
-    if (knee < count)
-        fprintf(stream, "%" PRIu64, points[knee].rate);
+    if (knee < sweep->count)
+        fprintf(stream, "%" PRIu64, sweep->points[knee].rate);
     else
         fputs("null", stream);
     fputs(", \"closed_loop_rate\": ", stream);
-    if (limit > 0)
-        fprintf(stream, "%.1f", limit);
+    if (sweep->limit > 0)
+        fprintf(stream, "%.1f", sweep->limit);
     else
         fputs("null", stream);
     fprintf(stream, ", \"partial\": %s, \"points\": [",
             run.end == LATENCY_COMPLETE ? "false" : "true");
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < sweep->count; i++) {
+        const struct point *point = &sweep->points[i];
+
         fprintf(stream,
                 "%s{\"rate\": %" PRIu64
                 ", \"achieved\": %.1f, \"mean_ns\": %.1f, \"p50_ns\": %" PRId64
                 ", \"p99_ns\": %" PRId64 ", \"p99_9_ns\": %" PRId64
                 ", \"sustained\": %s, \"noisy\": %s}",
-                i > 0 ? ", " : "", points[i].rate, points[i].achieved, points[i].mean_ns,
-                points[i].ns[0], points[i].ns[1], points[i].ns[2],
-                points[i].sustained ? "true" : "false", points[i].noisy ? "true" : "false");
+                i > 0 ? ", " : "", point->rate, point->achieved, point->mean_ns, point->ns[0],
+                point->ns[1], point->ns[2], point->sustained ? "true" : "false",
+                point->noisy ? "true" : "false");
+    }
     fputs("]}\n", stream);
 }
 
-static bool store(const char *folder, const struct point *points, unsigned count, double limit)
+/* The picture is drawn from sweep.csv. */
+static bool store(const char *folder, struct sweep *sweep)
 {
-    unsigned at = knee_of(points, count);
-    uint64_t knee = at < count ? points[at].rate : 0;
-    FILE *file = latency_create(folder, "sweep.csv");
+    unsigned knee = knee_of(sweep);
+    bool good = latency_write(folder, "sweep.csv", write_csv, sweep);
 
-    if (file == NULL)
-        return false;
-    print_csv(file, points, count);
-    if (!latency_close(file, folder, "sweep.csv"))
-        return false;
-    file = latency_create(folder, "summary.txt");
-    if (file == NULL)
-        return false;
-    print_table(file, points, count, limit);
-    fprintf(file, "plot: %s\n", latency_plot_sweep(&run, folder, knee, limit));
-    if (!latency_close(file, folder, "summary.txt"))
-        return false;
-    file = latency_create(folder, "sweep.json");
-    if (file == NULL)
-        return false;
-    print_json(file, points, count, limit);
-    return latency_close(file, folder, "sweep.json");
+    sweep->picture = latency_plot_sweep(
+        &run, folder, knee < sweep->count ? sweep->points[knee].rate : 0, sweep->limit);
+    good = good && latency_write(folder, "summary.txt", write_table, sweep) &&
+           latency_write(folder, "sweep.json", write_json, sweep);
+    sweep->picture = NULL;
+    return good;
 }
 
 /* One run, stored in a folder of its own, named by the rate. */
@@ -173,53 +186,49 @@ static double find_limit(const struct latency_options *options)
     return latency_achieved(&run) < SWEEP_STEPS ? 0 : latency_achieved(&run);
 }
 
-static unsigned climb(const struct latency_options *options, double limit, struct point *points)
+/* From a tenth of the limit upwards, until a rate is not sustained. */
+static void climb(const struct latency_options *options, double limit, struct sweep *sweep)
 {
-    unsigned count = 0;
-
-    while (count < SWEEP_STEPS_MAX && run.end == LATENCY_COMPLETE) {
+    while (sweep->count < SWEEP_STEPS_MAX && run.end == LATENCY_COMPLETE) {
         struct latency_options open = *options;
         char name[32];
 
-        open.rate = (uint64_t) floor(limit * (count + 1) / SWEEP_STEPS);
+        open.rate = (uint64_t) floor(limit * (sweep->count + 1) / SWEEP_STEPS);
         snprintf(name, sizeof name, "%" PRIu64, open.rate);
         if (open.rate == 0 || (options->rate > 0 && open.rate > options->rate))
-            break;
+            return;
         if (!run_at(&open, name) || run.measured_ns == 0)
-            break;
-        points[count] = point_of(open.rate);
-        if (!points[count++].sustained)
-            break;
+            return;
+        sweep->points[sweep->count] = point_of(open.rate);
+        if (!sweep->points[sweep->count++].sustained)
+            return;
     }
-    return count;
 }
 
 int latency_sweep(const struct latency_options *options)
 {
-    struct point points[SWEEP_STEPS_MAX];
-    double limit = 0;
-    unsigned count;
+    static struct sweep sweep;
     bool good;
 
     if (options->out != NULL && !latency_make_folder(options->out))
         return EXIT_FOUND;
     if (options->rate == 0)
-        limit = find_limit(options);
+        sweep.limit = find_limit(options);
     else
         run.end = LATENCY_COMPLETE;
-    count = climb(options, options->rate > 0 ? (double) options->rate : limit, points);
+    climb(options, options->rate > 0 ? (double) options->rate : sweep.limit, &sweep);
     run.options = options; /* each run had its own */
-    good = count > 0 && run.end == LATENCY_COMPLETE;
+    good = sweep.count > 0 && run.end == LATENCY_COMPLETE;
     if (run.end != LATENCY_COMPLETE)
         report_problem(options->file, "the sweep ended before its end. The results are partial.");
-    if (options->out != NULL && count == 0)
+    if (options->out != NULL && sweep.count == 0)
         platform_remove(options->out); /* nothing is in it, or it stays */
     else if (options->out != NULL)
-        good = store(options->out, points, count, limit) && good;
+        good = store(options->out, &sweep) && good;
     if (options->json)
-        print_json(stdout, points, count, limit);
-    else if (count > 0)
-        print_table(stdout, points, count, limit);
+        write_json(stdout, &sweep);
+    else if (sweep.count > 0)
+        write_table(stdout, &sweep);
     good = report_flush() && good;
     if (platform_stop_signal() != 0)
         return EXIT_SIGNAL + platform_stop_signal();
