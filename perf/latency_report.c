@@ -457,6 +457,7 @@ bool latency_store(const struct latency_run *run, const char *folder)
 {
     struct summary summary = {.run = run};
     bool good = latency_write(folder, "hiccups.hgrm", write_distribution, &run->hiccups) &&
+                latency_write(folder, "lateness.hgrm", write_distribution, &run->lateness) &&
                 latency_write(folder, "env.json", write_environment, run);
 
     for (unsigned i = 0; good && i < LATENCY_SERIES; i++) {
