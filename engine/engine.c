@@ -72,6 +72,7 @@ static int engine_new(const struct backend *backend, const reop_engine_config *c
         return -ENOMEM;
     engine->backend = backend;
     engine->submit = backend->submit;
+    engine->transfer = engine_transfer_by_submit;
     engine->state = block + state_at;
     engine->flags = config->flags;
     engine->depth = config->depth;
@@ -81,7 +82,9 @@ static int engine_new(const struct backend *backend, const reop_engine_config *c
     engine->cancel_count = cancel_count;
     engine->files = (reop_file *) (void *) (block + files_at);
     engine->file_count = config->file_count;
-    engine->clock_stale = true;
+    engine->metered = engine->counts_shared || config->depth < pool_slab(config->pool)->slot_count;
+    engine->born_tick = sync_tick();
+    engine->born_ns = sync_now_ns();
     strcpy(engine->why, why);
     sync_mutex_init(&engine->lock);
     file_table_init(engine);
@@ -149,18 +152,36 @@ int reop_engine_create(const reop_engine_config *config, reop_engine **engine_ou
     return error;
 }
 
+static uint64_t sum_of(reop_engine *engine, size_t counter)
+{
+    uint32_t used = atomic_load(&engine->files_used);
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < used; i++)
+        sum += atomic_load((_Atomic uint64_t *) (void *) ((char *) &engine->files[i] + counter));
+    return sum;
+}
+
+uint64_t engine_submitted(reop_engine *engine)
+{
+    return sum_of(engine, offsetof(struct reop_file, submitted));
+}
+
 static bool nothing_in_flight(reop_engine *engine)
 {
-    uint64_t submitted =
-        atomic_load(&engine->submitted); /* these first: what they count comes back */
+    uint64_t submitted = engine_submitted(engine); /* these first: what they count comes back */
     uint64_t posted = atomic_load(&engine->posted);
 
-    return atomic_load(&engine->completed) == submitted && atomic_load(&engine->unposted) == posted;
+    return sum_of(engine, offsetof(struct reop_file, completed)) == submitted &&
+           atomic_load(&engine->unposted) == posted;
 }
 
 bool engine_finished(reop_engine *engine)
 {
-    return (atomic_load(&engine->attention) & ENGINE_STOP) != 0 && nothing_in_flight(engine);
+    if (!(atomic_load(&engine->attention) & ENGINE_STOP))
+        return false;
+    atomic_store(&engine->plain_owner, 0); /* reop_stop() may not have come to it yet */
+    return nothing_in_flight(engine);
 }
 
 int reop_engine_destroy(reop_engine *engine)
@@ -176,7 +197,7 @@ int reop_engine_destroy(reop_engine *engine)
         return -EBUSY;
     /* A late canceller holds the pool's lock while it looks at an engine: once unheld, none can. */
     for (uint32_t i = 0; i < engine->pool_count; i++)
-        pool_unhold(engine->pools[i].pool, slot_holder(engine->pools[i].holder_bits));
+        pool_unhold(engine->pools[i].pool, slot_holder(engine->pools[i].launch_bits));
     engine->backend->destroy(engine);
     sync_mutex_destroy(&engine->lock);
     mi_free(engine);
@@ -209,7 +230,7 @@ int reop_engine_register(reop_engine *engine, reop_pool *pool)
     entry = &engine->pools[count];
     entry->pool = pool;
     entry->slab = pool_slab(pool);
-    entry->holder_bits = (uint64_t) holder << SLOT_HOLDER_SHIFT;
+    entry->launch_bits = slot_launch_bits(holder);
     if (reop_pool_why(pool)[0] != '\0')
         engine_say(engine, "%s", reop_pool_why(pool));
     if (entry->slab->buffer_stride > 0)
@@ -247,8 +268,9 @@ void reop_engine_query(const reop_engine *engine, struct reop_engine_stats *stat
     reop_engine *self = (reop_engine *) (uintptr_t) engine; /* the file count is behind the lock */
     struct reop_engine_stats stats = {0};
 
-    stats.completed = atomic_load(&self->completed) + atomic_load(&self->unposted);
-    stats.submitted = atomic_load(&self->submitted) + atomic_load(&self->posted);
+    stats.completed =
+        sum_of(self, offsetof(struct reop_file, completed)) + atomic_load(&self->unposted);
+    stats.submitted = engine_submitted(self) + atomic_load(&self->posted);
     stats.failed = atomic_load(&self->failed);
     stats.rejected = atomic_load(&self->rejected);
     stats.cancels = atomic_load(&self->cancelled);
@@ -261,21 +283,31 @@ void reop_engine_query(const reop_engine *engine, struct reop_engine_stats *stat
     *stats_out = stats;
 }
 
-static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint64_t use,
-                       uint32_t now_ms)
+/* Ticks become milliseconds by what they did since the engine was created. */
+static double ms_per_tick(const reop_engine *engine)
 {
+    double ticks = (double) (sync_tick() - engine->born_tick) / (UINT32_C(1) << SYNC_TICK_SHIFT);
+
+    return ticks > 0 ? (double) (sync_now_ns() - engine->born_ns) * 1e-6 / ticks : 1;
+}
+
+static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint64_t use,
+                       double ms_per_tick)
+{
+    uint32_t ticks = engine_tick_now() - slot->launched;
+
     copy->op = &slot->op;
     copy->use = use;
     copy->offset = slot->op.offset;
     copy->kind = slot->op.kind;
     copy->size = slot->op.size;
-    copy->age_ms = now_ms - slot->launch_ms;
+    copy->age_ms = (uint32_t) (ticks * ms_per_tick);
 }
 
 uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t max)
 {
     uint32_t count = 0;
-    uint32_t now_ms = sync_now_ms();
+    double scale = ms_per_tick(engine);
 
     engine_own(engine);
     for (uint32_t i = 0; i < atomic_load(&engine->pool_count); i++) {
@@ -287,16 +319,16 @@ uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t ma
             uint64_t word = slot_word(slot);
 
             if ((word & SLOT_STATE) != SLOT_IN_FLIGHT ||
-                slot_holder(word) != slot_holder(pool->holder_bits))
+                slot_holder(word) != slot_holder(pool->launch_bits))
                 continue;
             if (engine->single) {
-                stuck_copy(&list[count++], slot, slot_use(word), now_ms);
+                stuck_copy(&list[count++], slot, slot_use(word), scale);
                 continue;
             }
             /* Pinned, so that its fields hold still while they are copied. */
             if (!slot_pin(slot, slot_use(word)))
                 continue;
-            stuck_copy(&list[count++], slot, slot_use(word), now_ms);
+            stuck_copy(&list[count++], slot, slot_use(word), scale);
             if (slot_unpin(slot))
                 engine_ready(engine, slot);
         }
@@ -333,6 +365,7 @@ void reop_wake(reop_engine *engine)
 void reop_stop(reop_engine *engine)
 {
     engine_ask(engine, ENGINE_STOP);
+    atomic_store(&engine->plain_owner, 0); /* pairs with engine_own_first */
 }
 
 void engine_own_first(reop_engine *engine)
@@ -341,8 +374,30 @@ void engine_own_first(reop_engine *engine)
 
     REOP_CHECK(atomic_compare_exchange_strong(&engine->owner, &owner, sync_thread_self()),
                "a single-threaded engine is used by a thread that is not its owner");
-    if (!engine->counts_shared)
-        atomic_store(&engine->plain_owner, sync_thread_self());
+    if (engine->metered)
+        return;
+    atomic_store(&engine->plain_owner, sync_thread_self());
+    if (atomic_load(&engine->attention) & ENGINE_STOP) /* a reop_stop() that we have overwritten */
+        atomic_store(&engine->plain_owner, 0);
+}
+
+/* Until now every op was of the one pool that depth covers. */
+void engine_meter(reop_engine *engine)
+{
+    uint64_t completed = sum_of(engine, offsetof(struct reop_file, completed));
+
+    engine->metered = true;
+    atomic_store(&engine->in_flight, engine_submitted(engine) - completed);
+    atomic_store(&engine->plain_owner, 0);
+}
+
+reop_status engine_transfer_by_submit(struct slot *slot, reop_file *file, void *data, uint32_t size,
+                                      uint64_t offset, reop_engine *engine)
+{
+    (void) data; /* these three are in the op as well */
+    (void) size;
+    (void) offset;
+    return engine->submit(engine, file, slot);
 }
 
 void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns)
@@ -357,7 +412,7 @@ void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns)
     }
 }
 
-uint32_t engine_land_rare(reop_engine *engine, const reop_op *op)
+struct landed engine_land_rare(reop_engine *engine, const reop_op *op, struct landed landed)
 {
     uint64_t none = 0;
 
@@ -365,7 +420,7 @@ uint32_t engine_land_rare(reop_engine *engine, const reop_op *op)
         atomic_fetch_add_explicit(&engine->failed, 1, memory_order_relaxed);
     if (op->kind == REOP_KIND_POST) {
         atomic_fetch_add(&engine->unposted, 1);
-        return 0;
+        return landed;
     }
     if (op->result < 0 && op->result != -ECANCELED &&
         (op->kind == REOP_KIND_SYNC || op->kind == REOP_KIND_SYNC_DATA ||
@@ -373,8 +428,12 @@ uint32_t engine_land_rare(reop_engine *engine, const reop_op *op)
           (op->file->flags & REOP_FILE_DURABLE))))
         atomic_compare_exchange_strong(&op->file->sync_error, &none,
                                        (uint64_t) -op->result << 32 | op->os_error);
-    engine_count(&op->file->completed, engine->counts_shared);
-    return 1;
+    if (op->file != landed.file) {
+        engine_count_landed(engine, landed);
+        landed = (struct landed){op->file, 0};
+    }
+    landed.count++;
+    return landed;
 }
 
 /* --- reaping ----------------------------------------------------------------------------- */
@@ -468,23 +527,32 @@ static int gather(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t tim
     }
 }
 
-static void reap_enter(reop_engine *engine)
+static inline void reap_enter_owned(reop_engine *engine)
 {
-    engine_own(engine);
-    if (engine->counts_shared) {
-        atomic_fetch_add(&engine->reapers, 1);
-        return;
-    }
-    engine->clock_stale = true;
+    engine->tick = 0;
     REOP_CHECK(atomic_load_explicit(&engine->reapers, memory_order_relaxed) == 0,
                "reap from within on_done");
     atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed);
 }
 
+static inline void reap_leave_owned(reop_engine *engine)
+{
+    atomic_store_explicit(&engine->reapers, 0, memory_order_release); /* pairs with destroy */
+}
+
+static void reap_enter(reop_engine *engine)
+{
+    engine_own(engine);
+    if (engine->counts_shared)
+        atomic_fetch_add(&engine->reapers, 1);
+    else
+        reap_enter_owned(engine);
+}
+
 static void reap_leave(reop_engine *engine)
 {
     if (!engine->counts_shared) {
-        atomic_store_explicit(&engine->reapers, 0, memory_order_release); /* pairs with destroy */
+        reap_leave_owned(engine);
         return;
     }
     /* What is left is for the next reaper, who may be asleep. */
@@ -493,37 +561,60 @@ static void reap_leave(reop_engine *engine)
 }
 
 /* Keeps those that landed, and says how many. */
-static inline uint32_t land(reop_engine *engine, reop_op *ops[], int count, bool plain,
-                            uint32_t *counted)
+static uint32_t land(reop_engine *engine, reop_op *ops[], int count)
 {
-    uint32_t landed = 0;
+    struct landed landed = engine_landed_none(engine);
+    uint32_t kept = 0;
 
     for (int i = 0; i < count; i++) {
         reop_op *op = ops[i];
 
-        ops[landed] = op;
-        landed += engine_land(engine, slot_of(op), plain, counted);
+        ops[kept] = op;
+        kept += engine_land(engine, slot_of(op), &landed);
     }
-    return landed;
+    engine_count_landed(engine, landed);
+    return kept;
+}
+
+static REOP_COLD int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                       int64_t timeout_ns)
+{
+    uint32_t landed = 0;
+    int count;
+
+    reap_enter(engine);
+    do {
+        count = gather(engine, ops, max, timeout_ns);
+        landed = land(engine, ops, count);
+        /* All of them pinned: they come through the ready list, which does not take long. */
+    } while (REOP_UNLIKELY(count > 0 && landed == 0));
+    reap_leave(engine);
+    return count > 0 ? (int) landed : count;
+}
+
+/* The owner of a plain engine, and nothing to look at but the system: what comes lands on the way.
+ * Timeouts are for gather(). No partner: only we set plain_owner to ourselves. */
+static inline bool reaps_plain(const reop_engine *engine, int64_t timeout_ns)
+{
+    return atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
+           timeout_ns <= 0 && engine->reap != NULL && atomic_load(&engine->attention) == 0 &&
+           engine->own.head == NULL;
 }
 
 int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
-    uint32_t landed = 0, counted = 0;
     int count;
 
     if (REOP_UNLIKELY(ops == NULL || max == 0 || max > INT32_MAX))
         return -EINVAL;
-    reap_enter(engine);
-    do {
-        count = gather(engine, ops, max, timeout_ns);
-        landed = engine->counts_shared ? land(engine, ops, count, false, &counted)
-                                       : land(engine, ops, count, true, &counted);
-        /* All of them pinned: they come through the ready list, which does not take long. */
-    } while (REOP_UNLIKELY(count > 0 && landed == 0));
-    engine_count_landed(engine, counted);
-    reap_leave(engine);
-    return count > 0 ? (int) landed : count;
+    if (REOP_UNLIKELY(!reaps_plain(engine, timeout_ns)))
+        return reap_the_long_way(engine, ops, max, timeout_ns);
+    reap_enter_owned(engine);
+    count = engine->reap(engine, ops, max, timeout_ns);
+    reap_leave_owned(engine);
+    if (REOP_LIKELY(count > 0) || timeout_ns == 0)
+        return count == -EINTR ? 0 : count;
+    return reap_the_long_way(engine, ops, max, timeout_ns); /* there was something to look at */
 }
 
 int reop_run(reop_engine *engine, uint32_t max, int64_t timeout_ns)
@@ -540,11 +631,11 @@ int reop_run(reop_engine *engine, uint32_t max, int64_t timeout_ns)
 
         count = gather(engine, ops, room, total > 0 ? 0 : timeout_ns);
         for (int i = 0; i < count; i++) {
-            uint32_t counted = 0;
+            struct landed landed = engine_landed_none(engine);
 
-            if (!engine_land(engine, slot_of(ops[i]), false, &counted))
+            if (!engine_land(engine, slot_of(ops[i]), &landed))
                 continue;
-            engine_count_landed(engine, counted);
+            engine_count_landed(engine, landed);
             REOP_CHECK(ops[i]->on_done != NULL, "reop_run of op %p without on_done",
                        (void *) ops[i]);
             total++;
@@ -559,6 +650,6 @@ int reop_flush(reop_engine *engine)
 {
     engine_own(engine);
     if (!engine->counts_shared)
-        engine->clock_stale = true;
+        engine->tick = 0;
     return engine->backend->flush(engine);
 }

@@ -4,7 +4,7 @@
  * and the table of files.
  *
  * Equations, exact when nothing is under way:
- *     submitted - completed          == I/O ops in flight, for the engine and for each file
+ *     submitted - completed          == I/O ops in flight of a file; an engine's are its files'
  *     posted - unposted              == posts in flight
  */
 #ifndef REOP_ENGINE_H
@@ -51,13 +51,15 @@ static inline struct slot *queue_pop(struct queue *queue)
 
 struct engine_pool {
     reop_pool *pool;
-    uint64_t holder_bits; /* for slot_launch */
+    uint64_t launch_bits; /* for slot_launch; the holder among them */
     const struct slab *slab;
     /* What the system has registered of the slab's buffers. fixed_size 0: nothing. */
     uintptr_t fixed_base;
-    size_t fixed_span;    /* what the first registered buffer covers, if it covers all; else 0 */
-    size_t fixed_size;    /* what all of them cover */
-    size_t fixed_chunk;   /* what each covers */
+    size_t fixed_size;   /* what all of them cover */
+    size_t fixed_stride; /* from one op's buffer to the next; 0 if it takes more than one registered
+                          * buffer to cover all */
+    size_t fixed_last;   /* where the last op's begins */
+    size_t fixed_chunk;  /* what each covers */
     uint32_t fixed_index; /* of the first */
 };
 
@@ -77,50 +79,68 @@ struct engine_cancel {
     uint64_t use;
 };
 
+/* file->open. PLAIN: a transfer at speed needs no more than its range looked at, as the file has no
+ * alignment and the backend knows it. */
+enum file_gate { FILE_SHUT, FILE_OPEN, FILE_PLAIN };
+
 struct reop_file {
+    /* The counts go on when the place is used again: an engine's are the sum of its files'. */
     reop_engine *engine;
-    reop_handle handle;
-    bool stream;
-    bool regular;
-    bool masked;           /* any of the next three is not 0 */
-    uint64_t offset_mask;  /* bits that must be zero in an offset: alignment; all for a stream */
-    uint32_t size_mask;    /* in a size */
-    uint32_t memory_mask;  /* in a data pointer */
-    uint32_t flags;        /* READ, WRITE, DIRECT, DURABLE, PACKETS that were granted */
-    _Atomic uint32_t open; /* 0: closed, or being closed */
-    /* The backend's own: kept when the place is used again. */
-    _Atomic uint32_t table;
-    uint64_t native;
-    _Atomic uint64_t submitted;
+    _Atomic uint64_t submitted; /* counted before the gates are checked, and taken back when they
+                                 * refuse */
     _Atomic uint64_t completed;
     _Atomic uint64_t returned; /* accepted submits that have returned; single-threaded: not counted,
                                 * as the one thread cannot reap what it is still submitting */
+    _Atomic uint32_t open;     /* enum file_gate */
+    /* The backend's own: kept when the place is used again. */
+    _Atomic uint32_t table;
+    uint64_t native;
+
+    reop_handle handle;
+    uint64_t submitted_before; /* by those that had the place before */
+    bool stream;
+    bool regular;
+    bool masked;          /* any of the next three is not 0 */
+    uint64_t offset_mask; /* bits that must be zero in an offset: alignment; all for a stream */
+    uint32_t size_mask;   /* in a size */
+    uint32_t memory_mask; /* in a data pointer */
+    uint32_t flags;       /* READ, WRITE, DIRECT, DURABLE, PACKETS that were granted */
     _Atomic uint64_t stalls;
     _Atomic uint64_t stall_ns;
     _Atomic uint64_t sync_error; /* errno << 32 | os_error of the first failed sync, 0: none */
     struct reop_file *next_free;
 };
 
+/* submit() of a read or write on a plain engine. The arguments are in the order in which those of
+ * reop_write() lie in registers. */
+typedef reop_status engine_transfer(struct slot *slot, reop_file *file, void *data, uint32_t size,
+                                    uint64_t offset, reop_engine *engine);
+/* collect() on a plain engine: what it stores has landed and is counted. */
+typedef int engine_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns);
+
 struct reop_engine {
     /* Constant after create, but for the owner. */
     const struct backend *backend;
     reop_status (*submit)(reop_engine *engine, reop_file *file, struct slot *slot);
-    void *state; /* the backend's */
+    engine_transfer *transfer;
+    engine_reap *reap; /* NULL: collect, then land */
+    void *state;       /* the backend's */
     uint32_t flags;
     uint32_t depth;
     bool single;
     bool
         counts_shared; /* counters need RMW: several threads, or no sync_barrier() to see them by */
+    bool metered; /* in_flight is counted: depth may not cover every op, or counts are shared */
     _Atomic uintptr_t owner; /* of a single-threaded engine: 0 until the first submit or reap */
 
-    _Atomic uintptr_t plain_owner; /* the same when counts are not shared, else 0 */
+    /* The same while nothing can refuse what the owner submits: not metered, not stopping. Else 0,
+     * and submit and reap go the long way. */
+    _Atomic uintptr_t plain_owner;
 
     _Atomic uint32_t attention; /* ENGINE_WAKE... */
-    uint32_t now_ms;  /* plain owner: when it first submitted since it last flushed or reaped */
-    bool clock_stale; /* plain owner: it has flushed or reaped since */
-    _Atomic uint64_t
-        submitted; /* counted before the gates are checked, and taken back when they refuse */
-    _Atomic uint64_t completed;
+    uint32_t tick; /* plain owner: when it first submitted since it last flushed or reaped; 0: has
+                    * not since */
+    _Atomic uint64_t in_flight;
     struct queue own; /* the ready list of a single-threaded engine's owner: no lock */
 
     struct engine_pool pools[REOP_ENGINE_POOLS];
@@ -146,7 +166,10 @@ struct reop_engine {
     struct reop_file *files;
     struct reop_file *free_files;
     uint32_t file_count;
+    _Atomic uint32_t files_used; /* places that ever had a file: the first ones */
     uint32_t files_open;
+    uint64_t born_tick; /* two clocks at create, to tell one by the other */
+    int64_t born_ns;
     char why[512];
     struct faults faults;
 };
@@ -165,6 +188,9 @@ void engine_ask(reop_engine *engine, uint32_t attention);  /* sets it and wakes 
 const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop_pool *pool);
 void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns);
 bool engine_finished(reop_engine *engine);
+void engine_meter(reop_engine *engine); /* owner: from now on in_flight is counted */
+uint64_t engine_submitted(reop_engine *engine);
+engine_transfer engine_transfer_by_submit;
 
 /* The first thread that submits or reaps owns a single-threaded engine; another aborts. */
 static inline void engine_own(reop_engine *engine)
@@ -185,6 +211,12 @@ static inline bool engine_owned(const reop_engine *engine)
                                  sync_thread_self(); /* no partner: only we set it to ourselves */
 }
 
+/* Of a batch: the owner looks at the clock once between two flushes or reaps. Never 0. */
+static inline uint32_t engine_tick_now(void)
+{
+    return (uint32_t) (sync_tick() >> SYNC_TICK_SHIFT) | 1;
+}
+
 /* One writer: a plain increment that others may read. Several: an RMW, seq_cst because closing a
  * file and stopping are store-then-load races against it. With one writer sync_barrier() takes that
  * part. */
@@ -200,37 +232,62 @@ static inline void engine_count(_Atomic uint64_t *counter, bool shared)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Ops landed, of those that are counted in engine->submitted. */
-static inline void engine_count_landed(reop_engine *engine, uint32_t count)
+static inline void engine_uncount(_Atomic uint64_t *counter, uint64_t count, bool shared)
 {
-    if (engine->counts_shared)
-        atomic_fetch_add(&engine->completed, count);
+    if (shared)
+        atomic_fetch_sub(counter, count);
     else
-        atomic_store_explicit(&engine->completed,
-                              atomic_load_explicit(&engine->completed, memory_order_relaxed) +
-                                  count,
-                              memory_order_release); /* pairs with nothing_in_flight */
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) - count,
+                              memory_order_relaxed); /* as in engine_count */
 }
 
-/* What a landed op needs that is not the plain case; it returns what to count. */
-uint32_t engine_land_rare(reop_engine *engine, const reop_op *op);
+/* Ops that have landed and are not counted yet: a batch is mostly of one file. */
+struct landed {
+    reop_file *file;
+    uint32_t count;
+};
 
-/* IN_FLIGHT to HELD. False: pinned, and whoever unpins it delivers it. Adds to landed what
- * engine_count_landed() has to be told before the caller may use the op. plain: counts are not
- * shared, and so the engine is single-threaded. */
-static inline bool engine_land(reop_engine *engine, struct slot *slot, bool plain, uint32_t *landed)
+static inline struct landed engine_landed_none(const reop_engine *engine)
 {
-    const reop_op *op = &slot->op;
+    return (struct landed){engine->files, 0}; /* some file: a post has none */
+}
 
-    if (REOP_UNLIKELY(!slot_land(slot, plain || engine->single)))
+/* Before the caller may use the ops. */
+static inline void engine_count_landed(reop_engine *engine, struct landed landed)
+{
+    _Atomic uint64_t *completed = &landed.file->completed;
+
+    if (landed.count == 0)
+        return;
+    if (engine->counts_shared)
+        atomic_fetch_add(completed, landed.count);
+    else /* release pairs with file_busy: a file closes after all that its ops did */
+        atomic_store_explicit(completed,
+                              atomic_load_explicit(completed, memory_order_relaxed) + landed.count,
+                              memory_order_release);
+    if (engine->metered)
+        engine_uncount(&engine->in_flight, landed.count, engine->counts_shared);
+}
+
+/* What failed, a post, or the first of another file. Answers landed, with the op in it. */
+struct landed engine_land_rare(reop_engine *engine, const reop_op *op, struct landed landed);
+
+/* An op has come back, and is the caller's once landed is counted. */
+static inline void engine_note_landed(reop_engine *engine, const reop_op *op, bool failed,
+                                      struct landed *landed)
+{
+    if (REOP_UNLIKELY(failed || op->file != landed->file))
+        *landed = engine_land_rare(engine, op, *landed);
+    else
+        landed->count++;
+}
+
+/* IN_FLIGHT to HELD. False: pinned, and whoever unpins it delivers it. */
+static inline bool engine_land(reop_engine *engine, struct slot *slot, struct landed *landed)
+{
+    if (REOP_UNLIKELY(!slot_land(slot, engine->single)))
         return false;
-    /* The op is ours until reap returns. */
-    if (REOP_UNLIKELY(op->result < 0 || op->kind == REOP_KIND_POST)) {
-        *landed += engine_land_rare(engine, op);
-        return true;
-    }
-    engine_count(&op->file->completed, !plain);
-    *landed += 1;
+    engine_note_landed(engine, &slot->op, slot->op.result < 0, landed);
     return true;
 }
 
@@ -245,10 +302,9 @@ static inline void engine_counted_out(reop_engine *engine)
 /* The answer to a submit whose outcome is known inside it, and written to the op. */
 static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
 {
-    uint32_t landed = 0;
-
     if (engine->flags & REOP_ENGINE_INLINE) {
-        bool done = engine_land(engine, slot, !engine->counts_shared, &landed);
+        struct landed landed = engine_landed_none(engine);
+        bool done = engine_land(engine, slot, &landed);
 
         engine_count_landed(engine, landed);
         engine_counted_out(engine);

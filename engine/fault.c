@@ -155,7 +155,7 @@ int reop_engine_faults(reop_engine *engine, const struct reop_faults *config)
     uint64_t sum = 0;
 
     if (engine == NULL || config == NULL || engine->faults.backend != NULL ||
-        atomic_load(&engine->submitted) > 0)
+        engine_submitted(engine) > 0)
         return -EINVAL;
     for (uint32_t i = 1; i < REOP_FAULT_COUNT; i++)
         sum += config->rate[i];
@@ -179,5 +179,7 @@ int reop_engine_faults(reop_engine *engine, const struct reop_faults *config)
     faults->copy.destroy = faults_destroy;
     engine->backend = &faults->copy;
     engine->submit = faults_submit;
+    engine->transfer = engine_transfer_by_submit;
+    engine->reap = NULL;
     return 0;
 }

@@ -90,8 +90,12 @@ static reop_file *take_place(reop_engine *engine)
     sync_lock(&engine->lock);
     file = engine->free_files;
     if (file != NULL) {
+        uint32_t used = (uint32_t) (file - engine->files) + 1;
+
         engine->free_files = file->next_free;
         engine->files_open++;
+        if (used > atomic_load(&engine->files_used))
+            atomic_store(&engine->files_used, used);
     }
     sync_unlock(&engine->lock);
     return file;
@@ -114,9 +118,7 @@ int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags, re
     file->flags = 0;
     file->stream = false;
     file->regular = false;
-    file->submitted = 0;
-    file->completed = 0;
-    file->returned = 0;
+    file->submitted_before = file->submitted;
     file->stalls = 0;
     file->stall_ns = 0;
     file->sync_error = 0;
@@ -128,7 +130,7 @@ int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags, re
         give_place(file);
         return error;
     }
-    atomic_store(&file->open, 1); /* pairs with enter in submit.c */
+    atomic_store(&file->open, FILE_OPEN); /* pairs with enter in submit.c */
     *file_out = file;
     return 0;
 }
@@ -164,11 +166,12 @@ static bool file_busy(reop_file *file)
 static int file_shut(reop_file *file)
 {
     reop_engine *engine = file->engine;
-    uint32_t open = 1;
+    uint32_t open;
     int error = 0;
 
     sync_lock(&engine->lock);
-    if (!atomic_compare_exchange_strong(&file->open, &open, 0)) {
+    open = atomic_exchange(&file->open, FILE_SHUT);
+    if (open == FILE_SHUT) {
         error = -EINVAL;
         goto unlock;
     }
@@ -177,7 +180,7 @@ static int file_shut(reop_file *file)
     if (!engine->counts_shared && !engine_owned(engine))
         sync_barrier();
     if (file_busy(file)) {
-        atomic_store(&file->open, 1);
+        atomic_store(&file->open, open);
         error = -EBUSY;
     }
 unlock:
@@ -211,7 +214,7 @@ int reop_file_detach(reop_file *file, reop_handle *handle_out)
         return error;
     error = file->engine->backend->detach(file->engine, file, false);
     if (error < 0) {
-        atomic_store(&file->open, 1);
+        atomic_store(&file->open, FILE_OPEN);
         return error;
     }
     *handle_out = file->handle;
@@ -224,7 +227,7 @@ int reop_file_preallocate(reop_file *file, uint64_t size)
     uint64_t size_now;
     int error;
 
-    if (file == NULL || size > INT64_MAX || atomic_load(&file->open) == 0 || !file->regular)
+    if (file == NULL || size > INT64_MAX || atomic_load(&file->open) == FILE_SHUT || !file->regular)
         return -EINVAL;
     if (file_busy(file))
         return -EBUSY;
@@ -237,15 +240,15 @@ int reop_file_preallocate(reop_file *file, uint64_t size)
 int reop_file_query(const reop_file *file, struct reop_file_info *info_out)
 {
     if (file == NULL || info_out == NULL ||
-        atomic_load(&((reop_file *) (uintptr_t) file)->open) == 0)
+        atomic_load(&((reop_file *) (uintptr_t) file)->open) == FILE_SHUT)
         return -EINVAL;
     memset(info_out, 0, sizeof *info_out);
     info_out->offset_align = file->size_mask + 1;
     info_out->memory_align = file->memory_mask + 1;
     info_out->physical_sector = physical_sector(file);
     info_out->flags = file->flags;
-    info_out->submitted = file->submitted;
-    info_out->completed = file->completed;
+    info_out->submitted = file->submitted - file->submitted_before;
+    info_out->completed = file->completed - file->submitted_before;
     info_out->submit_stalls = file->stalls;
     info_out->submit_stall_ns = file->stall_ns;
     info_out->sync_error = -(int) (file->sync_error >> 32);

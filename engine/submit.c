@@ -15,36 +15,19 @@ static reop_status reject(reop_engine *engine, reop_op *op, int error)
     return REOP_REJECTED;
 }
 
-static void count_back(_Atomic uint64_t *counter, bool shared)
-{
-    if (shared)
-        atomic_fetch_sub(counter, 1);
-    else
-        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) - 1,
-                              memory_order_relaxed);
-}
-
-/* In this order, and signed: looked at later, completed may have overtaken what submitted was; the
- * other way round, others' ops come and gone in between would count as in flight. */
-static inline bool within_depth(const reop_engine *engine)
-{
-    uint64_t submitted = atomic_load_explicit(&engine->submitted, memory_order_acquire);
-
-    return (int64_t) (submitted - atomic_load(&engine->completed)) <= (int64_t) engine->depth;
-}
-
 /* The gates again, now that one of them was found shut. 0: it was not, try again. */
 static int refused(reop_engine *engine, reop_file *file)
 {
-    bool full = !within_depth(engine);
+    bool full = engine->metered && atomic_load(&engine->in_flight) > engine->depth;
     bool open;
 
-    count_back(&file->submitted, engine->counts_shared);
-    count_back(&engine->submitted, engine->counts_shared);
+    engine_uncount(&file->submitted, 1, engine->counts_shared);
+    if (engine->metered)
+        engine_uncount(&engine->in_flight, 1, engine->counts_shared);
     engine_counted_out(engine);
     /* A close that answers -EBUSY shuts the gate for a moment, and holds the lock meanwhile. */
     sync_lock(&engine->lock);
-    open = atomic_load(&file->open) != 0;
+    open = atomic_load(&file->open) != FILE_SHUT;
     sync_unlock(&engine->lock);
     if (!open)
         return -EINVAL;
@@ -56,8 +39,9 @@ static int refused(reop_engine *engine, reop_file *file)
 /* Seq_cst, after the counts: pairs with file_shut, and with gather's look at STOP. */
 static inline bool gates_open(reop_engine *engine, reop_file *file)
 {
-    return atomic_load(&file->open) != 0 && !(atomic_load(&engine->attention) & ENGINE_STOP) &&
-           within_depth(engine);
+    return atomic_load(&file->open) != FILE_SHUT &&
+           !(atomic_load(&engine->attention) & ENGINE_STOP) &&
+           (!engine->metered || atomic_load(&engine->in_flight) <= engine->depth);
 }
 
 /* Counts first, looks at the gates after: whoever shuts one looks at the counts after that. */
@@ -67,7 +51,8 @@ static int enter(reop_engine *engine, reop_file *file)
 
     do {
         engine_count(&file->submitted, engine->counts_shared);
-        engine_count(&engine->submitted, engine->counts_shared);
+        if (engine->metered)
+            engine_count(&engine->in_flight, engine->counts_shared);
         if (gates_open(engine, file))
             return 0;
         error = refused(engine, file);
@@ -99,6 +84,8 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
         pool = engine_find_pool(engine, slot->pool);
         if (pool == NULL)
             return reject(engine, op, -EINVAL);
+        if (!engine->metered)
+            engine_meter(engine);
     }
     error = enter(engine, file);
     if (REOP_UNLIKELY(error != 0))
@@ -109,8 +96,8 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
     op->data = data;
     op->size = size;
     op->offset = offset;
-    slot->launch_ms = sync_now_ms();
-    slot_launch(slot, word, pool->holder_bits);
+    slot->launched = engine_tick_now();
+    slot_launch(slot, word, pool->launch_bits);
     return REOP_PENDING;
 }
 
@@ -133,12 +120,6 @@ static reop_status submit(reop_op *op, reop_file *file, enum reop_kind kind, voi
     return status;
 }
 
-reop_status submit_native_begin(reop_op *op, reop_file *file, void *data, uint64_t offset,
-                                bool wrong)
-{
-    return begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
-}
-
 void submit_native_end(reop_file *file)
 {
     end(file->engine, file);
@@ -151,52 +132,83 @@ static bool misaligned(const reop_file *file, const void *data, uint32_t size, u
             ((uintptr_t) data & file->memory_mask)) != 0;
 }
 
-static REOP_COLD reop_status the_long_way(reop_op *op, reop_file *file, enum reop_kind kind,
-                                          void *data, uint32_t size, uint64_t offset)
-{
-    return submit(op, file, kind, data, size, offset, misaligned(file, data, size, offset));
-}
-
-/* begin() once more, as short as it can be: one owner, one pool, a plain file, nothing to refuse.
- * What is not plain goes the long way, before anything was counted. */
-static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
-                                   uint32_t size, uint64_t offset)
+/* begin() once more, as short as it can be: one owner, one pool, nothing to refuse. False: it is
+ * not plain, nothing has happened, and begin() has to look. least: what the file's gate has to be.
+ */
+static inline bool begin_plain(reop_op *op, reop_file *file, enum file_gate least,
+                               enum reop_kind kind, void *data, uint32_t size, uint64_t offset)
 {
     struct slot *slot = slot_of(op);
     uint64_t word = slot_held(slot, "submit");
     reop_engine *engine;
 
     if (REOP_UNLIKELY(file == NULL))
-        goto long_way;
+        return false;
     engine = file->engine;
-    /* No partner: only we set it to ourselves. */
+    /* No partner: only we set it to ourselves. No range that begins below 2^62 ends too far. */
     if (REOP_UNLIKELY(atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) !=
                           sync_thread_self() ||
-                      slot->pool != engine->pools[0].pool || file->masked ||
-                      offset >= (uint64_t) INT64_MAX - size))
-        goto long_way;
+                      slot->pool != engine->pools[0].pool || offset >> 62 != 0))
+        return false;
     engine_count(&file->submitted, false);
-    engine_count(&engine->submitted, false);
-    if (REOP_UNLIKELY(!gates_open(engine, file))) {
-        count_back(&file->submitted, false);
-        count_back(&engine->submitted, false);
-        goto long_way;
+    /* After the count, as in gates_open(). */
+    if (REOP_UNLIKELY(atomic_load(&file->open) < (uint32_t) least)) {
+        engine_uncount(&file->submitted, 1, false);
+        return false;
     }
     op->kind = kind;
     op->file = file;
     op->data = data;
     op->size = size;
     op->offset = offset;
-    if (REOP_UNLIKELY(engine->clock_stale)) { /* one look at the clock for a batch */
-        engine->now_ms = sync_now_ms();
-        engine->clock_stale = false;
-    }
-    slot->launch_ms = engine->now_ms;
-    slot_launch(slot, word, engine->pools[0].holder_bits);
-    return engine->submit(engine, file, slot);
+    if (REOP_UNLIKELY(engine->tick == 0)) /* one look at the clock for a batch */
+        engine->tick = engine_tick_now();
+    slot->launched = engine->tick;
+    slot_launch(slot, word, engine->pools[0].launch_bits);
+    return true;
+}
 
-long_way:
-    return the_long_way(op, file, kind, data, size, offset);
+/* A file that a transfer went to the long way may be plain: its backend knows it when the submit
+ * returns. */
+static REOP_COLD reop_status transfer_the_long_way(reop_op *op, reop_file *file,
+                                                   enum reop_kind kind, void *data, uint32_t size,
+                                                   uint64_t offset)
+{
+    reop_status status =
+        begin(op, file, kind, data, size, offset, misaligned(file, data, size, offset));
+    uint32_t open = FILE_OPEN;
+
+    if (status != REOP_PENDING)
+        return status;
+    if (!file->masked)
+        atomic_compare_exchange_strong(&file->open, &open, FILE_PLAIN); /* else it is being shut */
+    status = file->engine->submit(file->engine, file, slot_of(op));
+    end(file->engine, file);
+    return status;
+}
+
+static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
+                                   uint32_t size, uint64_t offset)
+{
+    if (REOP_UNLIKELY(!begin_plain(op, file, FILE_PLAIN, kind, data, size, offset)))
+        return transfer_the_long_way(op, file, kind, data, size, offset);
+    return file->engine->transfer(slot_of(op), file, data, size, offset, file->engine);
+}
+
+static REOP_COLD reop_status native_the_long_way(reop_op *op, reop_file *file, void *data,
+                                                 uint64_t offset, bool wrong)
+{
+    return begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
+}
+
+reop_status submit_native_begin(reop_op *op, reop_file *file, void *data, uint64_t offset,
+                                bool wrong)
+{
+    if (REOP_UNLIKELY(wrong || file == NULL ||
+                      !(file->engine->backend->kinds & 1u << REOP_KIND_NATIVE) ||
+                      !begin_plain(op, file, FILE_OPEN, REOP_KIND_NATIVE, data, 0, offset)))
+        return native_the_long_way(op, file, data, offset, wrong);
+    return REOP_PENDING;
 }
 
 reop_status reop_read(reop_op *op, reop_file *file, void *data, uint32_t size, uint64_t offset)
@@ -294,8 +306,8 @@ reop_status reop_post(reop_op *op, reop_engine *engine, int64_t result)
     op->offset = 0;
     op->result = result;
     op->os_error = 0;
-    slot->launch_ms = sync_now_ms();
-    slot_launch(slot, word, pool->holder_bits);
+    slot->launched = engine_tick_now();
+    slot_launch(slot, word, pool->launch_bits);
     if (engine_owned(engine))
         queue_push(&engine->own, slot);
     else

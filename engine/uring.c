@@ -4,7 +4,8 @@
  * without a lock, and a reap is one enter that submits and waits. Any other engine has a lock for
  * the submission queue and one for the completion queue; nobody sleeps holding either.
  *
- * user_data is the slot's address, its use number in the 16 bits that no user address has.
+ * user_data is the slot's address: while the kernel is asked to cancel one, it cannot be launched
+ * again, as it is pinned or the asker's own.
  */
 #include "engine.h"
 #include "error.h"
@@ -13,17 +14,17 @@
 
 #include <liburing.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RING_MAX     32768u /* IORING_MAX_ENTRIES */
-#define BUFFERS_MAX  1024u
-#define BUFFER_MAX   ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
-#define WAKE_DATA    1u                 /* no slot: its address bits are zero */
-#define ADDRESS_BITS ((UINT64_C(1) << 48) - 128)
-#define CQ_SPARE     16u /* completions that are not an op's: wakes */
+#define RING_MAX    32768u /* IORING_MAX_ENTRIES */
+#define BUFFERS_MAX 1024u
+#define BUFFER_MAX  ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
+#define WAKE_DATA   0u                 /* no slot */
+#define CQ_SPARE    16u                /* completions that are not an op's: wakes */
 
 /* file->table, about the kernel's fixed-file table: not tried, in it, not in it, to be taken out.
  */
@@ -32,9 +33,12 @@ enum table { TABLE_NONE, TABLE_IN, TABLE_OUT, TABLE_STALE };
 struct uring {
     struct io_uring ring;
     bool fixed_files;
-    bool enabled;              /* single-threaded: by the owner, who alone may enter from then on */
-    _Atomic bool backlog;      /* an enter failed and left entries queued */
-    _Atomic bool unarmed;      /* the wake poll has to be submitted */
+    bool enabled;         /* single-threaded: by the owner, who alone may enter from then on */
+    _Atomic bool backlog; /* an enter failed and left entries queued */
+    _Atomic bool unarmed; /* the wake poll has to be submitted */
+    unsigned enter_flags; /* of the owner, who waits */
+    unsigned room_end;    /* single-threaded: where the submission queue was full when the kernel
+                           * last took from it */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
     uint32_t buffer_count;         /* guarded by engine->lock */
@@ -55,6 +59,11 @@ static bool is_unarmed(struct uring *uring)
     return atomic_load_explicit(&uring->unarmed, memory_order_relaxed); /* a hint, or ours alone */
 }
 
+static inline void note_room(struct uring *uring)
+{
+    uring->room_end = *uring->ring.sq.khead + uring->ring.sq.ring_entries;
+}
+
 /* The submission queue is ours. Hands over all that is queued; times the enter when it may stall.
  */
 static int enter(reop_engine *engine, reop_file *file)
@@ -68,6 +77,7 @@ static int enter(reop_engine *engine, reop_file *file)
         submitted = io_uring_submit(&uring->ring);
         left = io_uring_sq_ready(&uring->ring);
     } while (REOP_UNLIKELY(submitted == -EINTR || (submitted > 0 && left > 0)));
+    note_room(uring);
     engine_stalled(engine, file, sync_now_ns() - start_ns);
     if (REOP_UNLIKELY(left > 0 || has_backlog(uring)))
         atomic_store_explicit(&uring->backlog, left > 0,
@@ -122,8 +132,9 @@ static void enable(reop_engine *engine)
                        NULL, 0) == 0,
                "uring: cannot enable the ring: %s", strerror(errno));
     uring->enabled = true;
-    io_uring_register_ring_fd(
-        &uring->ring); /* saves a lookup per enter; a thread has room for 16 */
+    uring->enter_flags = IORING_ENTER_GETEVENTS;
+    if (io_uring_register_ring_fd(&uring->ring) == 1) /* saves a lookup; a thread has room for 16 */
+        uring->enter_flags |= IORING_ENTER_REGISTERED_RING;
     arm(engine);
 }
 
@@ -256,7 +267,8 @@ static void uring_register_pool(reop_engine *engine, uint32_t index)
     pool->fixed_chunk = chunk;
     pool->fixed_index = first;
     pool->fixed_size = size;
-    pool->fixed_span = size <= chunk ? size : 0;
+    pool->fixed_last = size - stride;
+    pool->fixed_stride = size <= chunk ? stride : 0;
 }
 
 /* The index of the registered buffer that holds all of data, or -1. */
@@ -274,26 +286,27 @@ static int fixed_index(const struct engine_pool *pool, const reop_op *op)
 
 /* --- submit ------------------------------------------------------------------------------ */
 
-static inline uint64_t user_data_of(const struct slot *slot)
+/* An entry of a transfer as eight words: what lies beside the length (the flags) and beside the
+ * buffer's index (personality, file_index) is zero. native: the first. */
+static inline void fill_transfer(struct io_uring_sqe *sqe, const struct slot *slot, uint64_t native,
+                                 const void *data, uint32_t size, uint64_t offset, uint32_t buffer)
 {
-    return (uintptr_t) slot | slot_use(slot_word(slot)) << 48;
+    uint64_t *words = (uint64_t *) (void *) sqe;
+
+    words[0] = native;
+    words[1] = offset;
+    words[2] = (uintptr_t) data;
+    words[3] = size;
+    words[4] = (uintptr_t) slot;
+    words[5] = buffer;
+    words[6] = 0;
+    words[7] = 0;
 }
 
-/* native: the first eight bytes. */
-static inline void fill_transfer(struct io_uring_sqe *sqe, const reop_op *op, uint64_t native,
-                                 uint32_t buffer)
+static inline void fill_from_op(struct io_uring_sqe *sqe, const reop_op *op, uint64_t native,
+                                uint32_t buffer)
 {
-    memcpy(sqe, &native, sizeof native);
-    sqe->off = op->offset;
-    sqe->addr = (uintptr_t) op->data;
-    sqe->len = op->size;
-    sqe->rw_flags = 0;
-    sqe->user_data = user_data_of(slot_of(op));
-    sqe->buf_index = (uint16_t) buffer;
-    sqe->personality = 0;
-    sqe->file_index = 0;
-    sqe->addr3 = 0;
-    sqe->__pad2[0] = 0;
+    fill_transfer(sqe, slot_of(op), native, op->data, op->size, op->offset, buffer);
 }
 
 static_assert(IORING_OP_WRITE_FIXED == IORING_OP_READ_FIXED + 1 &&
@@ -301,6 +314,27 @@ static_assert(IORING_OP_WRITE_FIXED == IORING_OP_READ_FIXED + 1 &&
               "an opcode is one of READ's plus the kind");
 static_assert(offsetof(struct io_uring_sqe, fd) == 4 && offsetof(struct io_uring_sqe, flags) == 1,
               "file->native is the first eight bytes of an entry");
+static_assert(offsetof(struct io_uring_sqe, off) == 8 &&
+                  offsetof(struct io_uring_sqe, addr) == 16 &&
+                  offsetof(struct io_uring_sqe, len) == 24 &&
+                  offsetof(struct io_uring_sqe, user_data) == 32 &&
+                  offsetof(struct io_uring_sqe, buf_index) == 40 &&
+                  sizeof(struct io_uring_sqe) == 64 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "an entry is eight words, the low bytes first");
+
+/* op->data is the caller's entry, which may be gone when the op comes back. */
+static inline void fill_native(struct io_uring_sqe *sqe, reop_op *op, uint64_t native)
+{
+    const struct io_uring_sqe *from = op->data;
+    uint64_t first;
+
+    memcpy(&first, from, sizeof first);
+    *sqe = *from;
+    native |= first & UINT32_MAX; /* all but the fd */
+    memcpy(sqe, &native, sizeof native);
+    sqe->user_data = (uintptr_t) op;
+    op->data = NULL;
+}
 
 static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, reop_op *op, uint64_t native)
 {
@@ -311,24 +345,20 @@ static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, reop_op *o
     case REOP_KIND_WRITE:
         buffer = fixed_index(engine_find_pool(engine, slot_of(op)->pool), op);
         native += op->kind - REOP_KIND_READ;
-        fill_transfer(sqe, op, native + (buffer >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ),
-                      buffer >= 0 ? (uint32_t) buffer : 0);
+        fill_from_op(sqe, op, native + (buffer >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ),
+                     buffer >= 0 ? (uint32_t) buffer : 0);
         break;
     case REOP_KIND_READV:
-        fill_transfer(sqe, op, native + IORING_OP_READV, 0);
+        fill_from_op(sqe, op, native + IORING_OP_READV, 0);
         break;
     case REOP_KIND_WRITEV:
-        fill_transfer(sqe, op, native + IORING_OP_WRITEV, 0);
+        fill_from_op(sqe, op, native + IORING_OP_WRITEV, 0);
         break;
     case REOP_KIND_NATIVE:
-        *sqe = *(const struct io_uring_sqe *) op->data;
-        op->data = NULL; /* the caller's entry may be gone when the op comes back */
-        native |= sqe->opcode | (uint64_t) sqe->flags << 8 | (uint64_t) sqe->ioprio << 16;
-        memcpy(sqe, &native, sizeof native);
-        sqe->user_data = user_data_of(slot_of(op));
+        fill_native(sqe, op, native);
         break;
     default:
-        fill_transfer(sqe, op, native + IORING_OP_FSYNC, 0);
+        fill_from_op(sqe, op, native + IORING_OP_FSYNC, 0);
         sqe->fsync_flags = op->kind == REOP_KIND_SYNC_DATA ? IORING_FSYNC_DATASYNC : 0;
     }
 }
@@ -366,26 +396,44 @@ static reop_status submit_owned(reop_engine *engine, reop_file *file, struct slo
     return REOP_PENDING;
 }
 
+/* The owner's submission queue, as far as a look at it without the kernel goes. */
+static inline bool has_room(const struct uring *uring)
+{
+    return (int) (uring->ring.sq.sqe_tail - uring->room_end) < 0;
+}
+
+static inline struct io_uring_sqe *next_sqe(struct uring *uring)
+{
+    return &uring->ring.sq.sqes[uring->ring.sq.sqe_tail++ & uring->ring.sq.ring_mask];
+}
+
 /* submit_owned() for what a program does at speed: a transfer from the first pool's registered
- * buffers to a file in the table, queued until the next flush or reap. */
-static reop_status submit_deferred(reop_engine *engine, reop_file *file, struct slot *slot)
+ * buffers, no longer than one of them, queued until the next flush or reap. */
+static reop_status transfer_deferred(struct slot *slot, reop_file *file, void *data, uint32_t size,
+                                     uint64_t offset, reop_engine *engine)
 {
     struct uring *uring = engine->state;
     const struct engine_pool *pool = &engine->pools[0];
-    size_t at = (uintptr_t) slot->op.data - pool->fixed_base;
-    struct io_uring_sqe *sqe;
+
+    if (REOP_UNLIKELY((uintptr_t) data - pool->fixed_base > pool->fixed_last ||
+                      size - 1 >= pool->fixed_stride || !has_room(uring)))
+        return submit_owned(engine, file, slot);
+    fill_transfer(next_sqe(uring), slot,
+                  file->native + (IORING_OP_READ_FIXED - REOP_KIND_READ) + slot->op.kind, data,
+                  size, offset, pool->fixed_index);
+    return REOP_PENDING;
+}
+
+/* The same for a copied entry. */
+static inline reop_status native_deferred(reop_engine *engine, reop_file *file, struct slot *slot)
+{
+    struct uring *uring = engine->state;
 
     /* No partner: only the owner, we, takes a file in. */
     if (REOP_UNLIKELY(atomic_load_explicit(&file->table, memory_order_relaxed) != TABLE_IN ||
-                      at >= pool->fixed_span || slot->op.size > pool->fixed_span - at ||
-                      slot->op.kind > REOP_KIND_WRITE))
+                      !has_room(uring)))
         return submit_owned(engine, file, slot);
-    sqe = take_sqe(&uring->ring.sq);
-    if (REOP_UNLIKELY(sqe == NULL))
-        return submit_owned(engine, file, slot);
-    fill_transfer(sqe, &slot->op,
-                  file->native + (IORING_OP_READ_FIXED - REOP_KIND_READ) + slot->op.kind,
-                  pool->fixed_index);
+    fill_native(next_sqe(uring), &slot->op, file->native);
     return REOP_PENDING;
 }
 
@@ -443,6 +491,8 @@ reop_status reop_uring_submit(reop_op *op, reop_file *file, const struct io_urin
     status = submit_native_begin(op, file, (void *) (uintptr_t) sqe, 0, wrong);
     if (status != REOP_PENDING)
         return status;
+    if (file->engine->transfer == transfer_deferred)
+        return native_deferred(file->engine, file, slot_of(op));
     status = file->engine->submit(file->engine, file, slot_of(op)); /* copies *op->data */
     submit_native_end(file);
     return status;
@@ -468,40 +518,60 @@ static reop_op *arrive_rare(struct uring *uring, reop_op *op, const struct io_ur
 }
 
 /* The op of one completion, its outcome stored; or NULL. */
-static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cqe)
+static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cqe, int outcome)
 {
-    reop_op *op = (reop_op *) (uintptr_t) (cqe->user_data & ADDRESS_BITS);
+    reop_op *op = (reop_op *) (uintptr_t) cqe->user_data;
 
     if (REOP_UNLIKELY(op == NULL || cqe->flags != 0))
         return arrive_rare(uring, op, cqe);
     slot_arrive(slot_of(op));
-    op->result = cqe->res;
+    op->result = outcome;
     op->os_error = 0;
-    if (REOP_UNLIKELY(cqe->res < 0)) {
-        op->os_error = (uint32_t) -cqe->res;
+    if (REOP_UNLIKELY(outcome < 0)) {
+        op->os_error = (uint32_t) -outcome;
         /* EINTR is what a cancelled call in a kernel worker says. */
-        op->result = cqe->res == -EINTR ? -ECANCELED : -error_from_system(op->os_error);
+        op->result = outcome == -EINTR ? -ECANCELED : -error_from_system(op->os_error);
     }
     return op;
 }
 
-/* Takes completions off the queue, which is ours, and says how many: wakes are among them. */
-static inline unsigned drain(struct uring *uring, reop_op *ops[], uint32_t max, uint32_t *count_out)
+/* Takes completions off the queue, which is ours, and says how many: wakes are among them. landed:
+ * where to count the ops, which land here; NULL: they do not. */
+static inline unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out,
+                             struct landed *landed)
 {
+    struct uring *uring = engine->state;
     const struct io_uring_cq *queue = &uring->ring.cq;
-    unsigned first = *queue->khead, head = first;
-    unsigned tail = io_uring_smp_load_acquire(queue->ktail); /* pairs with the kernel's release */
-    uint32_t count = 0;
+    const struct io_uring_cqe *cqes = queue->cqes;
+    unsigned mask = queue->ring_mask, first = *queue->khead, head = first;
+    unsigned ready = io_uring_smp_load_acquire(queue->ktail) - head; /* pairs with the kernel's */
+    unsigned end = head + (ready < max ? ready : max);
+    reop_op **next = ops;
 
-    for (; head != tail && count < max; head++) {
-        reop_op *op = arrive(uring, &queue->cqes[head & queue->ring_mask]);
+    for (; head != end; head++) {
+        const struct io_uring_cqe *cqe = &cqes[head & mask];
+        int outcome = cqe->res;
+        reop_op *op = arrive(uring, cqe, outcome);
 
-        ops[count] = op;
-        count += op != NULL;
+        if (REOP_UNLIKELY(op == NULL))
+            continue;
+        if (landed != NULL) {
+            slot_land(slot_of(op), true);
+            engine_note_landed(engine, op, outcome < 0, landed);
+        }
+        *next++ = op;
     }
     io_uring_smp_store_release(queue->khead, head); /* the kernel may use the entries again */
-    *count_out = count;
+    *count_out = (uint32_t) (next - ops);
     return head - first;
+}
+
+/* Shows the kernel what is queued, and says how much that is. */
+static inline unsigned publish(struct io_uring_sq *queue)
+{
+    queue->sqe_head = queue->sqe_tail;
+    io_uring_smp_store_release(queue->ktail, queue->sqe_tail); /* pairs with the kernel's acquire */
+    return queue->sqe_tail - *queue->khead;
 }
 
 static struct __kernel_timespec timespec_of(int64_t ns)
@@ -517,42 +587,50 @@ static int enter_and_wait(reop_engine *engine, int64_t timeout_ns)
     struct io_uring_cqe *cqe;
     int outcome;
 
-    if (timeout_ns < 0) {
-        outcome = io_uring_submit_and_wait(&uring->ring, 1);
-    } else if (timeout_ns > 0) {
+    if (REOP_UNLIKELY(timeout_ns > 0)) {
         timeout = timespec_of(timeout_ns);
         outcome = io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
     } else {
-        outcome = io_uring_submit_and_get_events(&uring->ring);
+        outcome = io_uring_enter2((unsigned) uring->ring.enter_ring_fd, publish(&uring->ring.sq),
+                                  timeout_ns < 0, uring->enter_flags, NULL, _NSIG / 8);
     }
     if (outcome >= 0 || outcome == -ETIME)
         return 0;
     return outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
 }
 
-static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+/* The owner's half of collect that is not taking: hands over what is queued, and waits. */
+static inline int enter_owned(reop_engine *engine, int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
-    unsigned unsubmitted, arrived;
-    uint32_t count;
+    const struct io_uring_cq *arrived = &uring->ring.cq;
     int error = 0;
 
-    enable(engine);
     if (REOP_UNLIKELY(is_unarmed(uring))) {
-        arm(engine);
+        if (uring->enabled)
+            arm(engine);
+        else
+            enable(engine); /* which arms */
         if (is_unarmed(uring))
             timeout_ns = 0;
     }
-    unsubmitted = io_uring_sq_ready(&uring->ring);
-    arrived = io_uring_cq_ready(&uring->ring);
     /* Never wait in the kernel beside work that is done. TASKRUN: done, but not yet queued. */
-    if (arrived > 0)
+    if (*arrived->khead != io_uring_smp_load_acquire(arrived->ktail))
         timeout_ns = 0;
-    if (unsubmitted > 0 || timeout_ns != 0 ||
+    if (timeout_ns != 0 || uring->ring.sq.sqe_tail != *uring->ring.sq.khead ||
         (IO_URING_READ_ONCE(*uring->ring.sq.kflags) &
          (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
         error = enter_and_wait(engine, timeout_ns);
-    drain(uring, ops, max, &count);
+    note_room(uring);
+    return error;
+}
+
+static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    int error = enter_owned(engine, timeout_ns);
+    uint32_t count;
+
+    drain(engine, ops, max, &count, NULL);
     return count > 0 ? (int) count : error;
 }
 
@@ -563,12 +641,24 @@ static bool has_overflow(struct uring *uring)
     return (IO_URING_READ_ONCE(*uring->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
-static unsigned drain_locked(struct uring *uring, reop_op *ops[], uint32_t max, uint32_t *count_out)
+static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
+    int error = enter_owned(engine, timeout_ns);
+    struct landed landed = engine_landed_none(engine);
+    uint32_t count;
+
+    drain(engine, ops, max, &count, &landed);
+    engine_count_landed(engine, landed);
+    return count > 0 ? (int) count : error;
+}
+
+static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out)
+{
+    struct uring *uring = engine->state;
     unsigned seen;
 
     sync_lock(&uring->reap_lock);
-    seen = drain(uring, ops, max, count_out);
+    seen = drain(engine, ops, max, count_out, NULL);
     sync_unlock(&uring->reap_lock);
     return seen;
 }
@@ -590,7 +680,7 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
     }
     if ((engine->flags & REOP_ENGINE_DEFER) || has_backlog(uring))
         error = uring_flush(engine);
-    seen = drain_locked(uring, ops, max, &count);
+    seen = drain_locked(engine, ops, max, &count);
     /* A wake that was taken off the queue must not be slept on: its reason is for gather to see. */
     if (seen == 0 && error == 0 && (timeout_ns != 0 || has_overflow(uring))) {
         unsigned wanted = timeout_ns != 0 && !is_unarmed(uring);
@@ -599,7 +689,7 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
         outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, wanted,
                                   IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
                                   sizeof wait);
-        drain_locked(uring, ops, max, &count);
+        drain_locked(engine, ops, max, &count);
         if (outcome < 0 && outcome != -ETIME)
             error = outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
     }
@@ -617,7 +707,7 @@ static void uring_cancel(reop_engine *engine, struct slot *slot)
 {
     struct uring *uring = engine->state;
     struct io_uring_sync_cancel_reg request = {
-        .addr = (uintptr_t) slot | slot_use(slot_word(slot)) << 48, .fd = -1,
+        .addr = (uintptr_t) slot, .fd = -1,
         /* timeout 0: do not wait for one that already runs */
     };
 
@@ -688,10 +778,16 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
         engine_say(engine, "uring: files not registered: %s%s", strerror(-error),
                    error == -EMFILE ? " (RLIMIT_NOFILE is below file_count)" : "");
     io_uring_register_buffers_sparse(&uring->ring, BUFFERS_MAX); /* else register_pool says so */
-    if (engine->single)
-        engine->submit = config->flags & REOP_ENGINE_DEFER ? submit_deferred : submit_owned;
-    else
+    if (!engine->single) {
         arm(engine);
+        return 0;
+    }
+    note_room(uring);
+    atomic_store(&uring->unarmed, true); /* until it is enabled */
+    engine->submit = submit_owned;
+    engine->reap = reap_owned;
+    if (config->flags & REOP_ENGINE_DEFER)
+        engine->transfer = transfer_deferred;
     return 0;
 
 exit_ring:

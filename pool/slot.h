@@ -28,10 +28,10 @@
 struct slot {
     reop_op op;
     _Atomic uint64_t state;
-    reop_pool *pool;    /* set at create */
-    struct slot *link;  /* for whoever owns the op: a ready list, a queue, a lane's chain */
-    uint32_t index;     /* in the slab, set at create */
-    uint32_t launch_ms; /* the engine's clock when it was launched, low 32 bits */
+    reop_pool *pool;   /* set at create */
+    struct slot *link; /* for whoever owns the op: a ready list, a queue, a lane's chain */
+    uint32_t index;    /* in the slab, set at create */
+    uint32_t launched; /* the engine's tick when it was, see engine_tick_now() */
 };
 
 static_assert(sizeof(struct reop_overlapped) == 2 * sizeof(uintptr_t) + 8 + sizeof(void *),
@@ -82,7 +82,8 @@ static inline const char *slot_state_name(uint64_t word)
 static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t state,
                                const char *what)
 {
-    REOP_CHECK((word & SLOT_STATE) == state,
+    /* A bit each for HELD and IN_FLIGHT, so that looking is one instruction. */
+    REOP_CHECK(state == SLOT_FREE ? (word & SLOT_STATE) == 0 : (word & state) != 0,
                "%s of op %p (index %u, use %llu), which is %s, not %s", what, (const void *) slot,
                (unsigned) slot->index, (unsigned long long) slot_use(word), slot_state_name(word),
                slot_state_name(state));
@@ -118,12 +119,18 @@ static inline void slot_give(struct slot *slot)
 
 /* HELD to IN_FLIGHT. Called before the system call: the completion may be landed by another thread
  * before that call returns, so from here on the op belongs to the system. word is what slot_held()
- * answered; holder_bits is the engine's index in the pool, shifted to its place. */
-static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t holder_bits)
+ * answered, launch_bits what slot_launch_bits() did. */
+static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t launch_bits)
 {
-    atomic_store_explicit(
-        &slot->state, (word & ~(SLOT_USE_ONE - 1)) + (SLOT_USE_ONE | holder_bits | SLOT_IN_FLIGHT),
-        memory_order_release); /* publishes the op's fields: pairs with slot_pin */
+    /* Release publishes the op's fields: pairs with slot_pin. */
+    atomic_store_explicit(&slot->state, (word & ~(SLOT_USE_ONE - 1)) + launch_bits,
+                          memory_order_release);
+}
+
+/* holder: the engine's index in the pool. */
+static inline uint64_t slot_launch_bits(uint32_t holder)
+{
+    return SLOT_USE_ONE | (uint64_t) holder << SLOT_HOLDER_SHIFT | SLOT_IN_FLIGHT;
 }
 
 /* A ring carries the op from its submitter's thread to the one that lands it. The system call

@@ -934,7 +934,7 @@ static void release_in_flight(void *lane)
 {
     reop_op *op = reop_acquire(lane);
 
-    slot_launch(slot_of(op), slot_held(slot_of(op), "submit"), 0);
+    slot_launch(slot_of(op), slot_held(slot_of(op), "submit"), slot_launch_bits(0));
     reop_release(lane, op);
 }
 

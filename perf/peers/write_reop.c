@@ -37,7 +37,7 @@ enum kind { REUSED, RECYCLED, NOP, MALLOC };
 static reop_pool *pool;
 static reop_engine *shared_engine;
 static reop_file *shared_file;
-static enum kind kind;
+static enum kind mode;
 static bool shared;
 
 const char peer_modes[] = " recycled nop malloc shared workers ";
@@ -50,11 +50,10 @@ static void must(int outcome, const char *what)
     peer_fail(what, outcome);
 }
 
-static reop_engine *create_engine(const struct job *job, uint32_t depth, uint32_t flags)
+static reop_engine *create_engine(const struct job *job, uint32_t flags)
 {
     bool workers = strcmp(job->mode, "workers") == 0;
     reop_engine_config config = {.backend = workers ? REOP_BACKEND_THREADS : REOP_BACKEND_URING,
-                                 .depth = depth,
                                  .flags = flags,
                                  .pool = pool};
     reop_engine *engine;
@@ -85,17 +84,17 @@ void peer_prepare(const struct job *job)
                                .context_size = sizeof(int64_t),
                                .buffer_size = job->block_size};
 
-    kind = strcmp(job->mode, "recycled") == 0 ? RECYCLED
+    mode = strcmp(job->mode, "recycled") == 0 ? RECYCLED
            : strcmp(job->mode, "nop") == 0    ? NOP
            : strcmp(job->mode, "malloc") == 0 ? MALLOC
                                               : REUSED;
     shared = strcmp(job->mode, "shared") == 0 || strcmp(job->mode, "workers") == 0;
-    if (kind == MALLOC)
+    if (mode == MALLOC)
         config.buffer_size = 0;
     must(reop_pool_create(&config, &pool), "pool");
     if (!shared)
         return;
-    shared_engine = create_engine(job, config.op_count, REOP_ENGINE_DEFER);
+    shared_engine = create_engine(job, REOP_ENGINE_DEFER);
     shared_file = open_file(job, shared_engine);
 }
 
@@ -106,13 +105,15 @@ void *peer_open(const struct job *job, uint32_t thread)
     loop->job = job;
     loop->lane = reop_pool_lane(pool, thread);
     loop->engine =
-        shared ? shared_engine
-               : create_engine(job, job->depth, REOP_ENGINE_SINGLE_THREAD | REOP_ENGINE_DEFER);
+        shared ? shared_engine : create_engine(job, REOP_ENGINE_SINGLE_THREAD | REOP_ENGINE_DEFER);
     loop->file = shared ? shared_file : open_file(job, loop->engine);
     return loop;
 }
 
-static inline void queue_block(struct loop *loop, reop_op *op, void *buffer, bool timed)
+/* kind and timed are constants to the compiler, here and below. */
+static inline __attribute__((always_inline)) void queue_block(struct loop *loop, reop_op *op,
+                                                              void *buffer, enum kind kind,
+                                                              bool timed)
 {
     reop_status status;
 
@@ -130,7 +131,7 @@ static inline void queue_block(struct loop *loop, reop_op *op, void *buffer, boo
         peer_fail("a write was not accepted", op->result);
 }
 
-static inline void *take_buffer(const struct loop *loop, reop_op *op)
+static inline void *take_buffer(const struct loop *loop, reop_op *op, enum kind kind)
 {
     void *buffer;
 
@@ -142,16 +143,8 @@ static inline void *take_buffer(const struct loop *loop, reop_op *op)
     return buffer;
 }
 
-static inline reop_op *recycle(struct loop *loop, reop_op *op)
-{
-    if (kind == MALLOC)
-        free(op->data);
-    reop_release(loop->lane, op);
-    return reop_acquire(loop->lane);
-}
-
 static inline __attribute__((always_inline)) void run(struct loop *loop, uint64_t op_count,
-                                                      bool reused, bool timed)
+                                                      enum kind kind, bool timed)
 {
     int64_t expected = kind == NOP ? 0 : loop->job->block_size;
     uint64_t queued = 0, done = 0;
@@ -160,7 +153,7 @@ static inline __attribute__((always_inline)) void run(struct loop *loop, uint64_
     while (queued < loop->job->depth && queued < op_count) {
         reop_op *op = reop_acquire(loop->lane);
 
-        queue_block(loop, op, take_buffer(loop, op), timed);
+        queue_block(loop, op, take_buffer(loop, op, kind), kind, timed);
         queued++;
     }
     while (done < op_count) {
@@ -174,19 +167,20 @@ static inline __attribute__((always_inline)) void run(struct loop *loop, uint64_
                 peer_fail("write", op->result);
             if (timed)
                 peer_record(peer_now_ns() - *(int64_t *) reop_op_context(op));
+            if (kind == MALLOC)
+                free(op->data);
             done++;
             if (queued == op_count) {
-                if (kind == MALLOC)
-                    free(op->data);
                 reop_release(loop->lane, op);
                 continue;
             }
             queued++;
-            if (reused) {
-                queue_block(loop, op, op->data, timed);
+            if (kind == RECYCLED || kind == MALLOC) {
+                reop_release(loop->lane, op);
+                op = reop_acquire(loop->lane);
+                queue_block(loop, op, take_buffer(loop, op, kind), kind, timed);
             } else {
-                op = recycle(loop, op);
-                queue_block(loop, op, take_buffer(loop, op), timed);
+                queue_block(loop, op, op->data, kind, timed);
             }
         }
     }
@@ -222,7 +216,7 @@ static void run_shared(struct loop *loop, uint64_t op_count)
             tickets += first - i;
             break;
         }
-        queue_block(loop, op, reop_op_buffer(op), false);
+        queue_block(loop, op, reop_op_buffer(op), REUSED, false);
     }
     while (back < target) {
         int count = reop_reap(loop->engine, ops, sizeof ops / sizeof *ops, 1000000);
@@ -234,7 +228,7 @@ static void run_shared(struct loop *loop, uint64_t op_count)
             if (ops[i]->result != loop->job->block_size)
                 peer_fail("write", ops[i]->result);
             if (i < again)
-                queue_block(loop, ops[i], ops[i]->data, false);
+                queue_block(loop, ops[i], ops[i]->data, REUSED, false);
             else
                 reop_release(loop->lane, ops[i]);
         }
@@ -248,12 +242,18 @@ void peer_run(void *state, uint64_t op_count)
 {
     struct loop *loop = state;
 
+    bool timed = loop->job->timed;
+
     if (shared)
         run_shared(loop, op_count);
-    else if (kind == REUSED)
-        loop->job->timed ? run(loop, op_count, true, true) : run(loop, op_count, true, false);
+    else if (mode == NOP)
+        run(loop, op_count, NOP, false);
+    else if (mode == MALLOC)
+        run(loop, op_count, MALLOC, false);
+    else if (mode == RECYCLED)
+        timed ? run(loop, op_count, RECYCLED, true) : run(loop, op_count, RECYCLED, false);
     else
-        loop->job->timed ? run(loop, op_count, false, true) : run(loop, op_count, false, false);
+        timed ? run(loop, op_count, REUSED, true) : run(loop, op_count, REUSED, false);
 }
 
 void peer_close(void *state)
