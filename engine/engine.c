@@ -95,6 +95,8 @@ static int engine_new(const struct backend *backend, const reop_engine_config *c
     error = reop_engine_register(engine, config->pool);
     if (error < 0)
         goto register_failed;
+    pool_on_exhausted(trace_exhausted_pool);
+    trace_open(engine);
     *engine_out = engine;
     return 0;
 
@@ -167,6 +169,13 @@ uint64_t engine_submitted(reop_engine *engine)
     return sum_of(engine, offsetof(struct reop_file, submitted));
 }
 
+uint64_t engine_in_flight(reop_engine *engine)
+{
+    uint64_t completed = sum_of(engine, offsetof(struct reop_file, completed));
+
+    return engine_submitted(engine) - completed; /* which was looked at later: never below 0 */
+}
+
 static bool nothing_in_flight(reop_engine *engine)
 {
     uint64_t submitted = engine_submitted(engine); /* these first: what they count comes back */
@@ -195,6 +204,7 @@ int reop_engine_destroy(reop_engine *engine)
     sync_unlock(&engine->lock);
     if (files_open || !nothing_in_flight(engine) || atomic_load(&engine->reapers) > 0)
         return -EBUSY;
+    trace_close(engine);
     /* A late canceller holds the pool's lock while it looks at an engine: once unheld, none can. */
     for (uint32_t i = 0; i < engine->pool_count; i++)
         pool_unhold(engine->pools[i].pool, slot_holder(engine->pools[i].launch_bits));
@@ -359,6 +369,8 @@ void engine_ready(reop_engine *engine, struct slot *slot)
 
 void reop_wake(reop_engine *engine)
 {
+    if (REOP_UNLIKELY(trace_on(queue)))
+        trace_woken(engine);
     engine_ask(engine, ENGINE_WAKE);
 }
 
@@ -384,10 +396,8 @@ void engine_own_first(reop_engine *engine)
 /* Until now every op was of the one pool that depth covers. */
 void engine_meter(reop_engine *engine)
 {
-    uint64_t completed = sum_of(engine, offsetof(struct reop_file, completed));
-
     engine->metered = true;
-    atomic_store(&engine->in_flight, engine_submitted(engine) - completed);
+    atomic_store(&engine->in_flight, engine_in_flight(engine));
     atomic_store(&engine->plain_owner, 0);
 }
 
@@ -410,6 +420,8 @@ void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns)
         atomic_fetch_add(&file->stalls, 1);
         atomic_fetch_add(&file->stall_ns, (uint64_t) ns);
     }
+    if (trace_on(error))
+        trace_stalled(engine, file, ns);
 }
 
 struct landed engine_land_rare(reop_engine *engine, const reop_op *op, struct landed landed)
@@ -422,6 +434,8 @@ struct landed engine_land_rare(reop_engine *engine, const reop_op *op, struct la
         atomic_fetch_add(&engine->unposted, 1);
         return landed;
     }
+    if (op->result < 0 && trace_on(error))
+        trace_failed(op);
     if (op->result < 0 && op->result != -ECANCELED &&
         (op->kind == REOP_KIND_SYNC || op->kind == REOP_KIND_SYNC_DATA ||
          ((op->kind == REOP_KIND_WRITE || op->kind == REOP_KIND_WRITEV) &&
@@ -576,6 +590,18 @@ static uint32_t land(reop_engine *engine, reop_op *ops[], int count)
     return kept;
 }
 
+/* The ops have landed, and are ours until reap returns. */
+static inline void tell_tracer(reop_engine *engine, reop_op *const ops[], uint32_t count,
+                               uint32_t max)
+{
+    if (REOP_UNLIKELY(trace_on(io)))
+        trace_stop(ops, count);
+    if (REOP_UNLIKELY(trace_on(queue)))
+        trace_reaped(engine, count, max);
+    if (REOP_UNLIKELY(trace_on(rundown)))
+        trace_rundown_due(engine);
+}
+
 static REOP_COLD int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint32_t max,
                                        int64_t timeout_ns)
 {
@@ -588,17 +614,18 @@ static REOP_COLD int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint
         landed = land(engine, ops, count);
         /* All of them pinned: they come through the ready list, which does not take long. */
     } while (REOP_UNLIKELY(count > 0 && landed == 0));
+    tell_tracer(engine, ops, landed, max);
     reap_leave(engine);
     return count > 0 ? (int) landed : count;
 }
 
-/* The owner of a plain engine, and nothing to look at but the system: what comes lands on the way.
- * Timeouts are for gather(). No partner: only we set plain_owner to ourselves. */
+/* The owner of a plain engine, nobody who traces, and nothing to look at but the system: what comes
+ * lands on the way. Timeouts are for gather(). No partner: only we set plain_owner to ourselves. */
 static inline bool reaps_plain(const reop_engine *engine, int64_t timeout_ns)
 {
     return atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
            timeout_ns <= 0 && engine->reap != NULL && atomic_load(&engine->attention) == 0 &&
-           engine->own.head == NULL;
+           engine->own.head == NULL && !(trace_on(io) | trace_on(queue) | trace_on(rundown));
 }
 
 int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
@@ -636,6 +663,7 @@ int reop_run(reop_engine *engine, uint32_t max, int64_t timeout_ns)
             if (!engine_land(engine, slot_of(ops[i]), &landed))
                 continue;
             engine_count_landed(engine, landed);
+            tell_tracer(engine, &ops[i], 1, 1);
             REOP_CHECK(ops[i]->on_done != NULL, "reop_run of op %p without on_done",
                        (void *) ops[i]);
             total++;

@@ -12,6 +12,7 @@
 
 #include "backend.h"
 #include "pool.h"
+#include "trace.h"
 
 #include <reop/sim.h>
 
@@ -172,6 +173,10 @@ struct reop_engine {
     int64_t born_ns;
     char why[512];
     struct faults faults;
+
+    /* The tracer's: of all engines, and when this one last wrote its rundown. */
+    reop_engine *next_traced;
+    _Atomic uint32_t rundown_ms;
 };
 
 /* Adds a sentence to reop_engine_why(). */
@@ -190,6 +195,7 @@ void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns);
 bool engine_finished(reop_engine *engine);
 void engine_meter(reop_engine *engine); /* owner: from now on in_flight is counted */
 uint64_t engine_submitted(reop_engine *engine);
+uint64_t engine_in_flight(reop_engine *engine);
 engine_transfer engine_transfer_by_submit;
 
 /* The first thread that submits or reaps owns a single-threaded engine; another aborts. */
@@ -308,6 +314,8 @@ static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
 
         engine_count_landed(engine, landed);
         engine_counted_out(engine);
+        if (REOP_UNLIKELY(trace_on(io)) && done)
+            trace_stop((reop_op *[]){&slot->op}, 1);
         return done ? REOP_DONE : REOP_PENDING;
     }
     if (engine->single)

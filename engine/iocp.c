@@ -327,6 +327,8 @@ static reop_op *arrive(reop_engine *engine, const OVERLAPPED_ENTRY *entry)
         /* One too many: after a call that was answered at once, say, where nothing stored the
          * status. An op in flight that has another packet to come must not be ended by it. */
         atomic_fetch_add_explicit(&engine->unexpected, 1, memory_order_relaxed);
+        if (trace_on(error))
+            trace_strayed(engine, &slot->op);
         return NULL;
     }
     settle(&slot->op, status == 0 ? ERROR_SUCCESS : iocp->status_to_error(status), bytes);

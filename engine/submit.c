@@ -97,6 +97,8 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
     op->size = size;
     op->offset = offset;
     slot->launched = engine_tick_now();
+    if (REOP_UNLIKELY(trace_on(io)))
+        trace_start(op);
     slot_launch(slot, word, pool->launch_bits);
     return REOP_PENDING;
 }
@@ -132,8 +134,9 @@ static bool misaligned(const reop_file *file, const void *data, uint32_t size, u
             ((uintptr_t) data & file->memory_mask)) != 0;
 }
 
-/* begin() once more, as short as it can be: one owner, one pool, nothing to refuse. False: it is
- * not plain, nothing has happened, and begin() has to look. least: what the file's gate has to be.
+/* begin() once more, as short as it can be: one owner, one pool, nothing to refuse, nobody who
+ * traces. False: it is not plain, nothing has happened, and begin() has to look. least: what the
+ * file's gate has to be.
  */
 static inline bool begin_plain(reop_op *op, reop_file *file, enum file_gate least,
                                enum reop_kind kind, void *data, uint32_t size, uint64_t offset)
@@ -142,7 +145,7 @@ static inline bool begin_plain(reop_op *op, reop_file *file, enum file_gate leas
     uint64_t word = slot_held(slot, "submit");
     reop_engine *engine;
 
-    if (REOP_UNLIKELY(file == NULL))
+    if (REOP_UNLIKELY(file == NULL || trace_on(io)))
         return false;
     engine = file->engine;
     /* No partner: only we set it to ourselves. No range that begins below 2^62 ends too far. */
@@ -307,6 +310,8 @@ reop_status reop_post(reop_op *op, reop_engine *engine, int64_t result)
     op->result = result;
     op->os_error = 0;
     slot->launched = engine_tick_now();
+    if (REOP_UNLIKELY(trace_on(io)))
+        trace_start(op);
     slot_launch(slot, word, pool->launch_bits);
     if (engine_owned(engine))
         queue_push(&engine->own, slot);

@@ -79,6 +79,7 @@ static void pool_init(reop_pool *pool, unsigned char *block, const struct slab_p
     slab->slots = (struct slot *) (void *) (block + plan->slots);
     slab->slot_count = plan->slot_count;
     slab->context_stride = (uint32_t) plan->context_stride;
+    slab->starts = (uint64_t *) (void *) (block + plan->starts);
     slab->contexts = block + plan->contexts;
     slab->buffers = block + plan->buffers;
     slab->buffer_stride = (size_t) plan->buffer_stride;
@@ -332,11 +333,25 @@ static inline struct slot *take_back(const struct reop_lane *lane, reop_op *op)
     return slot;
 }
 
+static _Atomic(pool_exhausted *) on_exhausted;
+
+LANE_RARE void tell_exhausted(const reop_lane *lane)
+{
+    pool_exhausted *call =
+        atomic_load_explicit(&on_exhausted, memory_order_relaxed); /* a constant */
+
+    if (call != NULL)
+        call(lane->pool);
+}
+
 LANE_RARE reop_op *acquire_refilling(reop_lane *lane)
 {
     struct slot *slot = lane_refill(lane);
 
-    return slot ? hand_out(slot) : NULL;
+    if (slot != NULL)
+        return hand_out(slot);
+    tell_exhausted(lane);
+    return NULL;
 }
 
 reop_op *reop_acquire(reop_lane *lane)
@@ -353,8 +368,10 @@ uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
     while (count < max) {
         struct slot *slot = lane_acquire(lane);
 
-        if (slot == NULL)
+        if (slot == NULL) {
+            tell_exhausted(lane);
             break;
+        }
         ops[count++] = hand_out(slot);
     }
     return count;
@@ -364,8 +381,11 @@ reop_op *reop_acquire_wait(reop_lane *lane, int64_t timeout_ns)
 {
     struct slot *slot = lane_acquire(lane);
 
-    if (slot == NULL && timeout_ns != 0)
-        slot = wait_for_slot(lane, sync_deadline_ns(timeout_ns));
+    if (slot == NULL) {
+        tell_exhausted(lane);
+        if (timeout_ns != 0)
+            slot = wait_for_slot(lane, sync_deadline_ns(timeout_ns));
+    }
     return slot ? hand_out(slot) : NULL;
 }
 
@@ -405,6 +425,11 @@ void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
 const struct slab *pool_slab(const reop_pool *pool)
 {
     return &pool->slab;
+}
+
+void pool_on_exhausted(pool_exhausted *call)
+{
+    atomic_store_explicit(&on_exhausted, call, memory_order_relaxed);
 }
 
 int pool_hold(reop_pool *pool, void *engine, uint32_t *index_out)

@@ -16,6 +16,7 @@ struct slab {
     unsigned char *contexts;
     unsigned char *buffers;
     size_t buffer_stride; /* bytes from one buffer to the next; 0: none */
+    uint64_t *starts;     /* one for each slot, which has no room for it: see engine/trace.c */
 };
 
 const struct slab *pool_slab(const reop_pool *pool);
@@ -27,5 +28,10 @@ int pool_hold(reop_pool *pool, void *engine, uint32_t *index_out); /* -EMFILE: S
 void pool_unhold(reop_pool *pool, uint32_t index);
 struct sync_mutex *pool_holders_lock(reop_pool *pool);
 void *pool_holder(reop_pool *pool, uint32_t index); /* lock held. NULL: gone */
+
+/* To be called, from now on, with each pool of the process in which an acquire finds no op, by the
+ * thread that found none. */
+typedef void pool_exhausted(const reop_pool *pool);
+void pool_on_exhausted(pool_exhausted *call);
 
 #endif

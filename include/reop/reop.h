@@ -268,6 +268,10 @@ struct reop_engine_stats {
 };
 REOP_API void reop_engine_query(const reop_engine *engine, struct reop_engine_stats *stats_out);
 
+/* Events for a tracer (ETW, USDT) that it had no room for, since the process began; 0 where the
+ * tracer counts them itself. A lost event changes no I/O. */
+REOP_API uint64_t reop_trace_lost(void);
+
 /* Waits until at least one op has come back, then takes up to max of them without waiting again.
  * Returns how many were stored in ops, which the caller now holds; 0 on time-out, signal or wake;
  * -ECANCELED once the engine is stopped and nothing is in flight (every reap then says so); or what

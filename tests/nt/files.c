@@ -7,6 +7,8 @@
 #include "objects.h"
 #include "world.h"
 
+#include <evntprov.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -405,9 +407,11 @@ static LONG NTAPI set_information(HANDLE handle, struct io_status *io_status, vo
 
 HMODULE WINAPI GetModuleHandleA(LPCSTR name)
 {
-    static char ntdll;
+    static char ntdll, advapi;
 
-    return strcmp(name, "ntdll.dll") == 0 ? &ntdll : NULL;
+    return strcmp(name, "ntdll.dll") == 0      ? &ntdll
+           : strcmp(name, "advapi32.dll") == 0 ? &advapi
+                                               : NULL;
 }
 
 FARPROC WINAPI GetProcAddress(HMODULE module, LPCSTR name)
@@ -422,6 +426,7 @@ FARPROC WINAPI GetProcAddress(HMODULE module, LPCSTR name)
         {"NtSetInformationFile", (FARPROC) set_information, true},
         {"NtAllocateReserveObject", (FARPROC) NtAllocateReserveObject, false},
         {"NtSetIoCompletionEx", (FARPROC) NtSetIoCompletionEx, false},
+        {"EventSetInformation", (FARPROC) EventSetInformation, true},
     };
 
     (void) module;

@@ -36,6 +36,14 @@ typedef const char *LPCSTR;
 typedef BOOL *LPBOOL;
 typedef void (*FARPROC)(void);
 
+typedef struct {
+    ULONG Data1;
+    USHORT Data2;
+    USHORT Data3;
+    UCHAR Data4[8];
+} GUID;
+typedef const GUID *LPCGUID;
+
 #define TRUE                 1
 #define FALSE                0
 #define INFINITE             0xffffffffu
