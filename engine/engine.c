@@ -296,7 +296,7 @@ void reop_engine_query(const reop_engine *engine, struct reop_engine_stats *stat
 /* Ticks become milliseconds by what they did since the engine was created. */
 static double ms_per_tick(const reop_engine *engine)
 {
-    double ticks = (double) (sync_tick() - engine->born_tick) / (UINT32_C(1) << SYNC_TICK_SHIFT);
+    double ticks = (double) (sync_tick() - engine->born_tick);
 
     return ticks > 0 ? (double) (sync_now_ns() - engine->born_ns) * 1e-6 / ticks : 1;
 }
@@ -304,14 +304,16 @@ static double ms_per_tick(const reop_engine *engine)
 static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint64_t use,
                        double ms_per_tick)
 {
-    uint32_t ticks = engine_tick_now() - slot->launched;
+    bool exact = slot->launched % 2 == 0;
+    uint64_t now = exact ? (uint64_t) sync_now_ns() : sync_tick();
+    uint64_t age = now > slot->launched ? now - slot->launched : 0; /* two processors' may differ */
 
     copy->op = &slot->op;
     copy->use = use;
     copy->offset = slot->op.offset;
     copy->kind = slot->op.kind;
     copy->size = slot->op.size;
-    copy->age_ms = (uint32_t) (ticks * ms_per_tick);
+    copy->age_ms = (uint32_t) ((double) age * (exact ? 1e-6 : ms_per_tick));
 }
 
 uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t max)

@@ -139,7 +139,7 @@ struct reop_engine {
     _Atomic uintptr_t plain_owner;
 
     _Atomic uint32_t attention; /* ENGINE_WAKE... */
-    uint32_t tick; /* plain owner: when it first submitted since it last flushed or reaped; 0: has
+    uint64_t tick; /* plain owner: when it first submitted since it last flushed or reaped; 0: has
                     * not since */
     _Atomic uint64_t in_flight;
     struct queue own; /* the ready list of a single-threaded engine's owner: no lock */
@@ -217,10 +217,11 @@ static inline bool engine_owned(const reop_engine *engine)
                                  sync_thread_self(); /* no partner: only we set it to ourselves */
 }
 
-/* Of a batch: the owner looks at the clock once between two flushes or reaps. Never 0. */
-static inline uint32_t engine_tick_now(void)
+/* For slot->launched. Of a batch: the owner looks at the clock once between two flushes or reaps.
+ * Always odd; what is even is nanoseconds, of that very launch, where somebody traces. */
+static inline uint64_t engine_tick_now(void)
 {
-    return (uint32_t) (sync_tick() >> SYNC_TICK_SHIFT) | 1;
+    return sync_tick() | 1;
 }
 
 /* One writer: a plain increment that others may read. Several: an RMW, seq_cst because closing a

@@ -6,28 +6,10 @@
 
 #include "engine.h"
 
-/* The start of each op, for duration_ns: 48 bits of the clock, which last 78 hours, above 16 of the
- * use, which tell it from the start of a launch that was traced long ago. It lies beside the slots
- * and not in them: there is no room in 128 bytes, the OVERLAPPED is the kernel's while the op is in
- * flight, and the outcome is stored over the rest before the op is reaped. */
-#define START_USE_BITS 16
-
-static uint64_t *start_of(const struct slot *slot)
+/* 0: nobody traced when it was launched, and all that is known is when its batch was. */
+static uint64_t duration_ns(const struct slot *slot, int64_t now_ns)
 {
-    return &pool_slab(slot->pool)->starts[slot->index];
-}
-
-static uint64_t start_at(int64_t now_ns, uint64_t use)
-{
-    return (uint64_t) now_ns << START_USE_BITS | (use & ((1u << START_USE_BITS) - 1));
-}
-
-static uint64_t duration_ns(const struct slot *slot, uint64_t use, int64_t now_ns)
-{
-    uint64_t start = *start_of(slot), now = start_at(now_ns, use);
-
-    return ((start ^ now) & ((1u << START_USE_BITS) - 1)) == 0 ? (now - start) >> START_USE_BITS
-                                                               : 0;
+    return slot->launched % 2 == 0 ? (uint64_t) now_ns - slot->launched : 0;
 }
 
 /* What an event says of a launch. */
@@ -37,11 +19,9 @@ static uint64_t duration_ns(const struct slot *slot, uint64_t use, int64_t now_n
 
 void trace_start(const reop_op *op)
 {
-    const struct slot *slot = slot_of(op);
-    uint64_t use = reop_op_use(op);
-    struct trace_io_start event = {LAUNCH(op, use)};
+    struct trace_io_start event = {LAUNCH(op, reop_op_use(op))};
 
-    *start_of(slot) = start_at(sync_now_ns(), use);
+    slot_of(op)->launched = (uint64_t) sync_now_ns() & ~UINT64_C(1);
     trace_write_io_start(&event);
 }
 
@@ -55,7 +35,7 @@ void trace_stop(reop_op *const ops[], uint32_t count)
         const struct slot *slot = slot_of(op);
         uint64_t use = slot_use(slot_word(slot));
         struct trace_io_stop event = {LAUNCH(op, use), .os_error = op->os_error,
-                                      .duration_ns = duration_ns(slot, use, now_ns)};
+                                      .duration_ns = duration_ns(slot, now_ns)};
 
         if (op->result < 0)
             event.status = op->result;

@@ -79,14 +79,11 @@ static void pool_init(reop_pool *pool, unsigned char *block, const struct slab_p
     slab->slots = (struct slot *) (void *) (block + plan->slots);
     slab->slot_count = plan->slot_count;
     slab->context_stride = (uint32_t) plan->context_stride;
-    slab->starts = (uint64_t *) (void *) (block + plan->starts);
     slab->contexts = block + plan->contexts;
     slab->buffers = block + plan->buffers;
     slab->buffer_stride = (size_t) plan->buffer_stride;
-    for (uint32_t index = 0; index < slab->slot_count; index++) {
+    for (uint32_t index = 0; index < slab->slot_count; index++)
         slab->slots[index].pool = pool;
-        slab->slots[index].index = index;
-    }
     freelist_init(&pool->freelist, (struct freelist_line *) (void *) (block + plan->lines),
                   (_Atomic uint64_t *) (void *) (block + plan->dry), plan->slot_count,
                   plan->bits_shift);
@@ -180,8 +177,9 @@ void *reop_op_context(reop_op *op)
     const struct slot *slot = slot_of(op);
     const struct slab *slab = &slot->pool->slab;
 
-    return slab->context_stride ? slab->contexts + (size_t) slot->index * slab->context_stride
-                                : NULL;
+    return slab->context_stride
+               ? slab->contexts + (size_t) (slot - slab->slots) * slab->context_stride
+               : NULL;
 }
 
 void *reop_op_buffer(reop_op *op)
@@ -189,7 +187,8 @@ void *reop_op_buffer(reop_op *op)
     const struct slot *slot = slot_of(op);
     const struct slab *slab = &slot->pool->slab;
 
-    return slab->buffer_stride ? slab->buffers + (size_t) slot->index * slab->buffer_stride : NULL;
+    return slab->buffer_stride ? slab->buffers + (size_t) (slot - slab->slots) * slab->buffer_stride
+                               : NULL;
 }
 
 /* --- waiters ----------------------------------------------------------------------------- */

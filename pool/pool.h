@@ -16,7 +16,6 @@ struct slab {
     unsigned char *contexts;
     unsigned char *buffers;
     size_t buffer_stride; /* bytes from one buffer to the next; 0: none */
-    uint64_t *starts;     /* one for each slot, which has no room for it: see engine/trace.c */
 };
 
 const struct slab *pool_slab(const reop_pool *pool);

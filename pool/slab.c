@@ -109,7 +109,6 @@ bool slab_plan(const reop_pool_config *config, size_t header_size, struct slab_p
     plan.lanes = place(&plan.size, SLOT_ALIGN,
                        (uint64_t) plan.lane_stride * (config->lane_count + 1)); /* + the shared */
     plan.slots = place(&plan.size, SLOT_ALIGN, (uint64_t) plan.slot_count * sizeof(struct slot));
-    plan.starts = place(&plan.size, CACHE_LINE, (uint64_t) plan.slot_count * sizeof(uint64_t));
     plan.contexts = place(&plan.size, CACHE_LINE, plan.slot_count * plan.context_stride);
     plan.align = SLOT_ALIGN;
     plan.buffers = plan.size;

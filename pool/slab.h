@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One block holds a pool: its own struct, the freelist, the lanes, the slots, their starts, the
- * contexts and the buffers, in this order. slab_plan() says what lies where; everything but the
+ * One block holds a pool: its own struct, the freelist, the lanes, the slots, the contexts
+ * and the buffers, in this order. slab_plan() says what lies where; everything but the
  * buffers is zeroed.
  */
 #ifndef REOP_SLAB_H
@@ -18,7 +18,7 @@ struct slab_plan {
     uint32_t slot_count;
     uint64_t context_stride;
     uint64_t buffer_stride;
-    uint64_t lines, dry, lanes, slots, starts, contexts, buffers; /* offsets */
+    uint64_t lines, dry, lanes, slots, contexts, buffers; /* offsets */
     uint64_t size;
     uint64_t align;
 };

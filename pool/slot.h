@@ -30,8 +30,7 @@ struct slot {
     _Atomic uint64_t state;
     reop_pool *pool;   /* set at create */
     struct slot *link; /* for whoever owns the op: a ready list, a queue, a lane's chain */
-    uint32_t index;    /* in the slab, set at create */
-    uint32_t launched; /* the engine's tick when it was, see engine_tick_now() */
+    uint64_t launched; /* when it was, by the engine's clock: see engine_tick_now() */
 };
 
 static_assert(sizeof(struct reop_overlapped) == 2 * sizeof(uintptr_t) + 8 + sizeof(void *),
@@ -84,9 +83,8 @@ static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t 
 {
     /* A bit each for HELD and IN_FLIGHT, so that looking is one instruction. */
     REOP_CHECK(state == SLOT_FREE ? (word & SLOT_STATE) == 0 : (word & state) != 0,
-               "%s of op %p (index %u, use %llu), which is %s, not %s", what, (const void *) slot,
-               (unsigned) slot->index, (unsigned long long) slot_use(word), slot_state_name(word),
-               slot_state_name(state));
+               "%s of op %p (use %llu), which is %s, not %s", what, (const void *) slot,
+               (unsigned long long) slot_use(word), slot_state_name(word), slot_state_name(state));
 }
 
 /* The state word of an op that the caller has to hold. */

@@ -68,13 +68,11 @@ static inline uint64_t sync_tick(void)
 {
     return __builtin_ia32_rdtsc();
 }
-#define SYNC_TICK_SHIFT 20 /* about a third of a millisecond in 32 bits */
 #else
 static inline uint64_t sync_tick(void)
 {
     return sync_now_ms();
 }
-#define SYNC_TICK_SHIFT 0
 #endif
 
 /* The deadline of a timeout_ns as the public functions take it; saturates. */
