@@ -261,6 +261,14 @@ const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop
     return NULL;
 }
 
+/* By what both clocks did since the engine was created. */
+static double ns_per_tick(const reop_engine *engine)
+{
+    uint64_t ticks = sync_tick() - engine->born_tick;
+
+    return ticks > 0 ? (double) (sync_now_ns() - engine->born_ns) / (double) ticks : 1;
+}
+
 /* --- looking ----------------------------------------------------------------------------- */
 
 const char *reop_engine_backend(const reop_engine *engine)
@@ -293,16 +301,8 @@ void reop_engine_query(const reop_engine *engine, struct reop_engine_stats *stat
     *stats_out = stats;
 }
 
-/* Ticks become milliseconds by what they did since the engine was created. */
-static double ms_per_tick(const reop_engine *engine)
-{
-    double ticks = (double) (sync_tick() - engine->born_tick);
-
-    return ticks > 0 ? (double) (sync_now_ns() - engine->born_ns) * 1e-6 / ticks : 1;
-}
-
 static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint64_t use,
-                       double ms_per_tick)
+                       double ns_per_tick)
 {
     bool exact = slot->launched % 2 == 0;
     uint64_t now = exact ? (uint64_t) sync_now_ns() : sync_tick();
@@ -313,13 +313,13 @@ static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint
     copy->offset = slot->op.offset;
     copy->kind = slot->op.kind;
     copy->size = slot->op.size;
-    copy->age_ms = (uint32_t) ((double) age * (exact ? 1e-6 : ms_per_tick));
+    copy->age_ms = (uint32_t) ((double) age * (exact ? 1 : ns_per_tick) * 1e-6);
 }
 
 uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t max)
 {
     uint32_t count = 0;
-    double scale = ms_per_tick(engine);
+    double scale = ns_per_tick(engine);
 
     engine_own(engine);
     for (uint32_t i = 0; i < atomic_load(&engine->pool_count); i++) {
@@ -412,8 +412,10 @@ reop_status engine_transfer_by_submit(struct slot *slot, reop_file *file, void *
     return engine->submit(engine, file, slot);
 }
 
-void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns)
+void engine_stalled(reop_engine *engine, reop_file *file, uint64_t ticks)
 {
+    int64_t ns = (int64_t) ((double) ticks * ns_per_tick(engine));
+
     if (ns < 1000000)
         return;
     atomic_fetch_add(&engine->stalls, 1);

@@ -176,7 +176,7 @@ struct reop_engine {
 
     /* The tracer's: of all engines, and when this one last wrote its rundown. */
     reop_engine *next_traced;
-    _Atomic uint32_t rundown_ms;
+    _Atomic int64_t rundown_ns;
 };
 
 /* Adds a sentence to reop_engine_why(). */
@@ -191,7 +191,7 @@ void engine_own_first(reop_engine *engine);
 void engine_ready(reop_engine *engine, struct slot *slot); /* from any thread, wakes a reaper */
 void engine_ask(reop_engine *engine, uint32_t attention);  /* sets it and wakes a reaper */
 const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop_pool *pool);
-void engine_stalled(reop_engine *engine, reop_file *file, int64_t ns);
+void engine_stalled(reop_engine *engine, reop_file *file, uint64_t ticks);
 bool engine_finished(reop_engine *engine);
 void engine_meter(reop_engine *engine); /* owner: from now on in_flight is counted */
 uint64_t engine_submitted(reop_engine *engine);
@@ -237,6 +237,13 @@ static inline void engine_count(_Atomic uint64_t *counter, bool shared)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
                           memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* A call into the system has taken so long. */
+static inline void engine_called(reop_engine *engine, reop_file *file, uint64_t ticks)
+{
+    if (REOP_UNLIKELY(ticks >> 18 != 0)) /* less is less than a millisecond */
+        engine_stalled(engine, file, ticks);
 }
 
 static inline void engine_uncount(_Atomic uint64_t *counter, uint64_t count, bool shared)

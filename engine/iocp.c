@@ -181,15 +181,36 @@ static reop_status submit_sync(reop_engine *engine, reop_file *file, struct slot
 static reop_status iocp_submit(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     uint32_t granted = granted_to(file);
-    int64_t start_ns;
+    uint64_t start;
     DWORD bytes = 0;
     DWORD error;
 
     if (slot->op.kind == REOP_KIND_SYNC || slot->op.kind == REOP_KIND_SYNC_DATA)
         return submit_sync(engine, file, slot);
-    start_ns = sync_now_ns();
+    start = sync_tick();
     error = call((HANDLE) file->handle, &slot->op, granted, &bytes);
-    engine_stalled(engine, file, sync_now_ns() - start_ns);
+    engine_called(engine, file, sync_tick() - start);
+    return commit(engine, slot, granted, error, bytes);
+}
+
+/* iocp_submit() for a read or a write. */
+static reop_status iocp_transfer(struct slot *slot, reop_file *file, void *data, uint32_t size,
+                                 uint64_t offset, reop_engine *engine)
+{
+    uint32_t granted = granted_to(file);
+    uint64_t start = sync_tick();
+    OVERLAPPED *overlapped = prepare(&slot->op);
+    DWORD bytes = 0;
+    BOOL done;
+    DWORD error;
+
+    (void) offset; /* prepared */
+    if (slot->op.kind == REOP_KIND_READ)
+        done = ReadFile((HANDLE) file->handle, data, size, &bytes, overlapped);
+    else
+        done = WriteFile((HANDLE) file->handle, data, size, &bytes, overlapped);
+    error = done ? ERROR_SUCCESS : GetLastError();
+    engine_called(engine, file, sync_tick() - start);
     return commit(engine, slot, granted, error, bytes);
 }
 
@@ -331,7 +352,11 @@ static reop_op *arrive(reop_engine *engine, const OVERLAPPED_ENTRY *entry)
             trace_strayed(engine, &slot->op);
         return NULL;
     }
-    settle(&slot->op, status == 0 ? ERROR_SUCCESS : iocp->status_to_error(status), bytes);
+    slot->op.os_error = ERROR_SUCCESS;
+    slot->op.result = bytes;
+    if (REOP_LIKELY(status == 0))
+        return &slot->op;
+    settle(&slot->op, iocp->status_to_error(status), bytes);
     if (status > 0) /* a success with something to say: the system's code stays beside the count */
         slot->op.result = bytes;
     return &slot->op;
@@ -346,7 +371,9 @@ static DWORD milliseconds(int64_t ns)
     return (DWORD) ((ns + 999999) / 1000000);
 }
 
-static int iocp_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+/* landed: where to count the ops, which land here; NULL: they do not. */
+static inline int take(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns,
+                       struct landed *landed)
 {
     struct iocp *iocp = engine->state;
     OVERLAPPED_ENTRY entries[BATCH];
@@ -362,10 +389,31 @@ static int iocp_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64
         arrived = 0; /* what it stored means nothing */
     }
     for (ULONG i = 0; i < arrived; i++) {
-        ops[count] = arrive(engine, &entries[i]);
-        count += ops[count] != NULL;
+        reop_op *op = arrive(engine, &entries[i]);
+
+        if (REOP_UNLIKELY(op == NULL))
+            continue;
+        if (landed != NULL) {
+            slot_land(slot_of(op), true);
+            engine_note_landed(engine, op, op->result < 0, landed);
+        }
+        ops[count++] = op;
     }
     return error == ERROR_SUCCESS || error == WAIT_TIMEOUT ? count : -error_from_system(error);
+}
+
+static int iocp_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    return take(engine, ops, max, timeout_ns, NULL);
+}
+
+static int iocp_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    struct landed landed = engine_landed_none(engine);
+    int count = take(engine, ops, max, timeout_ns, &landed);
+
+    engine_count_landed(engine, landed);
+    return count;
 }
 
 /* --- files ------------------------------------------------------------------------------- */
@@ -468,6 +516,8 @@ static int iocp_create(reop_engine *engine, const reop_engine_config *config)
     struct iocp *iocp = engine->state;
     int error;
 
+    engine->transfer = iocp_transfer;
+    engine->reap = iocp_reap;
     iocp->page_size = sync_page_size();
     iocp->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, config->threads);
     if (iocp->port == NULL)

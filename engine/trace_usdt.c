@@ -18,7 +18,7 @@
 #pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
 #endif
 
-#define RUNDOWN_MS 1000u
+#define RUNDOWN_NS INT64_C(1000000000)
 
 #define SWITCH(name, bit) _Atomic uint16_t trace_switch_##name __attribute__((section(".probes")));
 TRACE_KEYWORDS(SWITCH)
@@ -52,12 +52,12 @@ void trace_close(reop_engine *engine)
  * listens it is told once a second. */
 void trace_rundown_due(reop_engine *engine)
 {
-    uint32_t now_ms = sync_now_ms();
-    uint32_t last_ms = atomic_load_explicit(&engine->rundown_ms, memory_order_relaxed);
+    int64_t now_ns = sync_now_ns();
+    int64_t last_ns = atomic_load_explicit(&engine->rundown_ns, memory_order_relaxed);
 
     /* Relaxed: it only chooses one of several reapers. */
-    if (now_ms - last_ms >= RUNDOWN_MS &&
-        atomic_compare_exchange_strong_explicit(&engine->rundown_ms, &last_ms, now_ms,
+    if (now_ns - last_ns >= RUNDOWN_NS &&
+        atomic_compare_exchange_strong_explicit(&engine->rundown_ns, &last_ns, now_ns,
                                                 memory_order_relaxed, memory_order_relaxed))
         trace_run_down(engine);
 }

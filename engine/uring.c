@@ -69,7 +69,7 @@ static inline void note_room(struct uring *uring)
 static int enter(reop_engine *engine, reop_file *file)
 {
     struct uring *uring = engine->state;
-    int64_t start_ns = sync_now_ns();
+    uint64_t start = sync_tick();
     unsigned left;
     int submitted;
 
@@ -78,7 +78,7 @@ static int enter(reop_engine *engine, reop_file *file)
         left = io_uring_sq_ready(&uring->ring);
     } while (REOP_UNLIKELY(submitted == -EINTR || (submitted > 0 && left > 0)));
     note_room(uring);
-    engine_stalled(engine, file, sync_now_ns() - start_ns);
+    engine_called(engine, file, sync_tick() - start);
     if (REOP_UNLIKELY(left > 0 || has_backlog(uring)))
         atomic_store_explicit(&uring->backlog, left > 0,
                               memory_order_relaxed); /* the lock, or being the owner, orders */

@@ -54,6 +54,8 @@ static uint32_t automatic_capacity(const reop_pool_config *config)
         batch = LANE_BATCH_MIN;
         while (batch != 0 && 2 * batch * config->lane_count > config->op_count)
             batch /= 2;
+        if (batch == 0) /* one at hand saves the freelist already */
+            return config->lane_count <= config->op_count;
     }
     return 2 * batch;
 }

@@ -58,21 +58,19 @@ uintptr_t sync_thread_self(void);
 
 uint32_t sync_processor_count(void);
 
-int64_t sync_now_ns(void);  /* monotonic */
-uint32_t sync_now_ms(void); /* monotonic, coarse and cheap, wraps */
+int64_t sync_now_ns(void); /* monotonic */
 
-/* A clock that costs next to nothing: the processor's own where it can be read, else milliseconds.
- * Its unit is unknown, so what it says is only good beside sync_now_ns() at the same moments. */
-#if defined(__x86_64__) && defined(__GNUC__)
+/* A clock that costs next to nothing: the processor's own where it can be read, else nanoseconds.
+ * Its unit is not known, but that it is no more than a nanosecond and no less than a tenth; to tell
+ * how long it was, take sync_now_ns() at the same moments. */
+#if defined(__x86_64__) && defined(__GNUC__) && (defined(__ELF__) || defined(_WIN32))
+#define SYNC_TICK_INLINE 1
 static inline uint64_t sync_tick(void)
 {
     return __builtin_ia32_rdtsc();
 }
 #else
-static inline uint64_t sync_tick(void)
-{
-    return sync_now_ms();
-}
+uint64_t sync_tick(void);
 #endif
 
 /* The deadline of a timeout_ns as the public functions take it; saturates. */

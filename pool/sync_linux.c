@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The part of sync.h that is Linux's own: membarrier, the coarse clock, huge pages.
+ * The part of sync.h that is Linux's own: membarrier and huge pages.
  */
 #define _GNU_SOURCE
 
@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HUGE_PAGE_SIZE ((uintptr_t) 2 << 20)
@@ -45,14 +44,6 @@ void sync_barrier(void)
     /* Other threads count on it and have no fence of their own: going on would lose a wake-up. */
     REOP_CHECK(membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0,
                "membarrier worked at create and is refused now: %s", strerror(errno));
-}
-
-uint32_t sync_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint32_t) ((uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000);
 }
 
 /* madvise takes the advice also where huge pages are switched off. */

@@ -16,11 +16,6 @@ void sync_barrier(void)
     atomic_thread_fence(memory_order_seq_cst); /* the light half is one too */
 }
 
-uint32_t sync_now_ms(void)
-{
-    return (uint32_t) (sync_now_ns() / 1000000);
-}
-
 const char *sync_huge_pages(void *memory, size_t size)
 {
     (void) memory;

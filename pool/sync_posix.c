@@ -155,6 +155,13 @@ int64_t sync_now_ns(void)
     return (int64_t) now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
+#ifndef SYNC_TICK_INLINE
+uint64_t sync_tick(void)
+{
+    return (uint64_t) sync_now_ns();
+}
+#endif
+
 size_t sync_page_size(void)
 {
     return (size_t) sysconf(_SC_PAGESIZE);

@@ -151,10 +151,12 @@ int64_t sync_now_ns(void)
            ticks.QuadPart % per_second * NS_PER_SECOND / per_second;
 }
 
-uint32_t sync_now_ms(void)
+#ifndef SYNC_TICK_INLINE
+uint64_t sync_tick(void)
 {
-    return GetTickCount(); /* a load; in steps of up to 16 ms */
+    return (uint64_t) sync_now_ns();
 }
+#endif
 
 static atomic_bool barrier_works;
 

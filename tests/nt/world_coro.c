@@ -447,9 +447,9 @@ int64_t sync_now_ns(void)
     return world.now_ns;
 }
 
-uint32_t sync_now_ms(void)
+uint64_t sync_tick(void)
 {
-    return (uint32_t) (world.now_ns / 1000000);
+    return (uint64_t) world.now_ns;
 }
 
 bool sync_barrier_init(void)
