@@ -256,14 +256,14 @@ static double median(enum pattern pattern, enum contender contender, uint32_t ro
     return quantile(pattern, contender, rounds, 0.5);
 }
 
-static void time_round(uint32_t round, const char *folder)
+static void time_round(uint32_t round, const char *folder, const char *only)
 {
     static const enum contender order[CONTENDERS] = {REOP,   MIMALLOC, FLOOR, REOP_AGAIN,
                                                      MALLOC, TREIBER,  CK,    BOOST};
 
     for (uint32_t pattern = 0; pattern < PATTERN_COUNT; pattern++)
         for (uint32_t i = 0; i < CONTENDERS; i++)
-            if (present(order[i], folder))
+            if (present(order[i], folder) && (!only || strcmp(only, pattern_names[pattern]) == 0))
                 samples[pattern][order[i]][round] = sample(order[i], pattern, folder);
 }
 
@@ -323,6 +323,7 @@ int main(int argc, char **argv)
 {
     char folder[4000];
     uint32_t rounds = 21;
+    const char *only = NULL; /* the others then stay at 0 */
     bool json = false;
 
     for (int i = 1; i < argc; i++) {
@@ -330,19 +331,22 @@ int main(int argc, char **argv)
             json = true;
         } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
             rounds = (uint32_t) strtoul(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+            only = argv[++i];
         } else {
             rounds = 0;
             break;
         }
     }
     if (rounds == 0 || rounds > ROUNDS_MAX) {
-        fprintf(stderr, "usage: %s [--json] [--rounds 1..%u]\n", argv[0], ROUNDS_MAX);
+        fprintf(stderr, "usage: %s [--json] [--rounds 1..%u] [--only PATTERN]\n", argv[0],
+                ROUNDS_MAX);
         return 2;
     }
     snprintf(folder, sizeof folder, "%.*s",
              strrchr(argv[0], '/') ? (int) (strrchr(argv[0], '/') + 1 - argv[0]) : 0, argv[0]);
     for (uint32_t round = 0; round < rounds; round++)
-        time_round(round, folder);
+        time_round(round, folder, only);
     sort_samples(rounds);
     json ? print_json(rounds) : print_table(rounds);
     return 0;

@@ -69,6 +69,7 @@ LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
     while ((bits & (bits - 1)) != 0) { /* the lowest bit is handed out */
         uint32_t bit = FREELIST_BITS_MAX - 1 - (uint32_t) __builtin_clzll(bits);
 
+        slot_will_be_taken(first + bit);
         lane->cached[count++] = first + bit;
         bits ^= UINT64_C(1) << bit;
     }

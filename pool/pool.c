@@ -365,8 +365,14 @@ uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
     uint32_t count = 0;
 
     while (count < max) {
-        struct slot *slot = lane_acquire(lane);
+        uint32_t at_hand = lane->count < max - count ? lane->count : max - count;
+        struct slot *slot;
 
+        for (; at_hand > 0; at_hand--)
+            ops[count++] = hand_out(lane_pop(lane));
+        if (count == max)
+            break;
+        slot = lane_refill(lane);
         if (slot == NULL) {
             tell_exhausted(lane);
             break;
@@ -410,11 +416,22 @@ void reop_release(reop_lane *lane, reop_op *op)
 
 void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        struct slot *slot = take_back(lane, ops[i]);
+    uint32_t given = 0;
 
-        if (!lane_is_full(lane) || !hand_over(lane->pool, slot))
-            lane_release(lane, slot);
+    for (uint32_t i = 0; i < count; i++)
+        slot_will_be_given(slot_of(ops[i]));
+    while (given < count) {
+        uint32_t room = lane->capacity - lane->count;
+        uint32_t some = room < count - given ? room : count - given;
+        struct slot *slot;
+
+        for (; some > 0; some--)
+            lane_push(lane, take_back(lane, ops[given++]));
+        if (given == count)
+            break;
+        slot = take_back(lane, ops[given++]);
+        if (!hand_over(lane->pool, slot))
+            lane_overflow(lane, slot);
     }
     attend(lane);
 }

@@ -29,8 +29,8 @@
 #define PATTERN_BATCH       32u
 #define PATTERN_FIFO        32u
 #define PATTERN_LIVE        512u
-#define PATTERN_QUEUE       256u /* hand-over: must be less than PATTERN_OBJECTS */
-#define PATTERN_PAUSE       200u
+#define PATTERN_LOOKS       200u /* before giving way */
+#define PATTERN_QUEUE       256u /* hand-over: a power of two, less than PATTERN_OBJECTS */
 
 #define PATTERN_INLINE static inline __attribute__((always_inline))
 
@@ -49,7 +49,10 @@ struct peer {
     void (*give_batch)(void *door, void *objects[PATTERN_BATCH]);
 };
 
-/* One producer, one consumer. Each side keeps what it last saw of the other. */
+/* One producer, one consumer. Each side keeps what it last saw of the other, and looks again only
+ * when that is used up; and whoever has to wait then waits for half a queue, since a look takes the
+ * cache line away from the other side. So a line moves once per many objects, as in any good queue
+ * of this kind, and what is left to see is the pool. */
 struct pattern_queue {
     alignas(128) _Atomic uint32_t written;
     alignas(128) _Atomic uint32_t read;
@@ -83,13 +86,28 @@ static inline void pattern_touch(void *object, uint64_t value)
         value; /* where an op has user */
 }
 
-/* Whoever finds nothing new lets the other side go on undisturbed for a while: a look takes the
- * cache line away from it. */
 static inline void pattern_pause(void)
 {
-    for (volatile uint32_t i = 0; i < PATTERN_PAUSE; i++) {
-        /* about 300 ns */
+#if defined(__x86_64__)
+    for (uint32_t i = 0; i < 8; i++)
+        __builtin_ia32_pause();
+#endif
+}
+
+/* Until the other side's count has come to least. On a busy machine the other side may not be
+ * running at all, and spinning would keep it from that. */
+static inline uint32_t pattern_await(_Atomic uint32_t *count, uint32_t least)
+{
+    uint32_t seen = atomic_load_explicit(count, memory_order_acquire);
+
+    for (uint32_t looks = 1; (int32_t) (seen - least) < 0; looks++) {
+        if (looks < PATTERN_LOOKS)
+            pattern_pause();
+        else
+            sched_yield();
+        seen = atomic_load_explicit(count, memory_order_acquire);
     }
+    return seen;
 }
 
 static inline uint64_t pattern_random(uint64_t *state)
@@ -160,10 +178,8 @@ PATTERN_INLINE void pattern_producer(const struct peer *peer, struct pattern_run
             peer->take_batch(run->doors[0], objects);
         for (uint32_t i = 0; i < at_once; i++)
             pattern_touch(objects[i], written);
-        while (written + at_once - read > PATTERN_QUEUE) {
-            pattern_pause();
-            read = atomic_load_explicit(&queue->read, memory_order_acquire);
-        }
+        if (written + at_once - read > PATTERN_QUEUE)
+            read = pattern_await(&queue->read, written - PATTERN_QUEUE / 2);
         for (uint32_t i = 0; i < at_once; i++)
             queue->objects[(written + i) % PATTERN_QUEUE] = objects[i];
         atomic_store_explicit(&queue->written, written + at_once, memory_order_release);
@@ -178,10 +194,10 @@ PATTERN_INLINE void pattern_consumer(const struct peer *peer, struct pattern_run
     uint32_t written = 0;
 
     for (uint32_t read = 0; read < run->steps; read += at_once) {
-        while (written == read) {
-            pattern_pause();
-            written = atomic_load_explicit(&queue->written, memory_order_acquire);
-        }
+        if (written == read)
+            written = pattern_await(&queue->written, read + PATTERN_QUEUE / 2 < run->steps
+                                                         ? read + PATTERN_QUEUE / 2
+                                                         : run->steps);
         for (uint32_t i = 0; i < at_once; i++)
             objects[i] = queue->objects[(read + i) % PATTERN_QUEUE];
         if (at_once == 1)
