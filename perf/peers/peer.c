@@ -19,7 +19,9 @@ static struct job job = {.path = "/dev/null",
                          .depth = 32,
                          .threads = 1,
                          .open_flags = O_WRONLY | O_CLOEXEC,
-                         .region_size = 1 << 30};
+                         .region_size = 1 << 30,
+                         .file_count = 1,
+                         .engine_count = 1};
 static uint64_t op_count = 100000, warm_count = UINT64_MAX;
 static pthread_barrier_t barrier;
 
@@ -136,7 +138,8 @@ static void usage(void)
 {
     fprintf(stderr,
             "usage: %s [path=/dev/null] [block=4096] [depth=32] [ops=100000] [warm=ops/8]\n"
-            "       [threads=1] [region=BYTES] [direct] [durable] [timed] [mode=%s]\n",
+            "       [threads=1] [region=BYTES] [direct] [durable] [timed] [mode=%s]\n"
+            "       scale_reop: [pool=OPS] [files=1] [engines=1]\n",
             program_invocation_short_name, peer_modes);
     exit(2);
 }
@@ -160,6 +163,12 @@ static void parse_word(const char *word)
         warm_count = number(word, value, UINT32_MAX);
     else if (strcmp(key, "threads") == 0)
         job.threads = (uint32_t) number(word, value, 64);
+    else if (strcmp(key, "pool") == 0)
+        job.pool_size = (uint32_t) number(word, value, UINT32_MAX);
+    else if (strcmp(key, "files") == 0)
+        job.file_count = (uint32_t) number(word, value, 65536);
+    else if (strcmp(key, "engines") == 0)
+        job.engine_count = (uint32_t) number(word, value, 256);
     else if (strcmp(key, "region") == 0)
         job.region_size = number(word, value, INT64_MAX);
     else if (strcmp(word, "direct") == 0)
@@ -180,7 +189,8 @@ int main(int argc, char **argv)
 
     for (int i = 1; i < argc; i++)
         parse_word(argv[i]);
-    if (job.depth == 0 || job.threads == 0 || job.block_size == 0)
+    if (job.depth == 0 || job.threads == 0 || job.block_size == 0 || job.file_count == 0 ||
+        job.engine_count == 0)
         usage();
     pthread_barrier_init(&barrier, NULL, job.threads);
     peer_prepare(&job);

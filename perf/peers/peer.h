@@ -23,9 +23,10 @@ struct job {
     uint32_t block_size;
     uint32_t depth;
     uint32_t threads;
-    int open_flags;       /* O_WRONLY and what else was asked for */
-    uint64_t region_size; /* of the file; a multiple of block_size */
-    bool timed;           /* note the latency of each write */
+    int open_flags;                               /* O_WRONLY and what else was asked for */
+    uint64_t region_size;                         /* of the file; a multiple of block_size */
+    bool timed;                                   /* note the latency of each write */
+    uint32_t pool_size, file_count, engine_count; /* scale_reop's */
 };
 
 /* The offset of the n-th write: at_out is the next one's, which starts at 0. */

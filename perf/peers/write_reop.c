@@ -7,6 +7,7 @@
  *   nop        IORING_OP_NOP through the native hatch
  *   malloc     recycled, and the buffer of each write is malloc()ed and freed
  *   shared     one engine for all threads, deferring too; each submits and reaps
+ *   split      one engine for two threads: one submits, the other reaps
  *   workers    the threads backend
  */
 #define _GNU_SOURCE
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,13 +28,16 @@
 
 struct loop {
     const struct job *job;
+    uint32_t thread;
     reop_lane *lane;
     reop_engine *engine;
     reop_file *file;
     uint64_t at;
 };
 
-enum kind { REUSED, RECYCLED, NOP, MALLOC };
+#define SPLIT_BATCH 32u
+
+enum kind { REUSED, RECYCLED, NOP, MALLOC, SPLIT };
 
 static reop_pool *pool;
 static reop_engine *shared_engine;
@@ -40,7 +45,7 @@ static reop_file *shared_file;
 static enum kind mode;
 static bool shared;
 
-const char peer_modes[] = " recycled nop malloc shared workers ";
+const char peer_modes[] = " recycled nop malloc shared split workers ";
 
 static void must(int outcome, const char *what)
 {
@@ -87,8 +92,9 @@ void peer_prepare(const struct job *job)
     mode = strcmp(job->mode, "recycled") == 0 ? RECYCLED
            : strcmp(job->mode, "nop") == 0    ? NOP
            : strcmp(job->mode, "malloc") == 0 ? MALLOC
+           : strcmp(job->mode, "split") == 0  ? SPLIT
                                               : REUSED;
-    shared = strcmp(job->mode, "shared") == 0 || strcmp(job->mode, "workers") == 0;
+    shared = mode == SPLIT || strcmp(job->mode, "shared") == 0 || strcmp(job->mode, "workers") == 0;
     if (mode == MALLOC)
         config.buffer_size = 0;
     must(reop_pool_create(&config, &pool), "pool");
@@ -103,6 +109,7 @@ void *peer_open(const struct job *job, uint32_t thread)
     struct loop *loop = calloc(1, sizeof *loop);
 
     loop->job = job;
+    loop->thread = thread;
     loop->lane = reop_pool_lane(pool, thread);
     loop->engine =
         shared ? shared_engine : create_engine(job, REOP_ENGINE_SINGLE_THREAD | REOP_ENGINE_DEFER);
@@ -238,13 +245,52 @@ static void run_shared(struct loop *loop, uint64_t op_count)
     }
 }
 
+/* --- one submits, the other reaps ------------------------------------------------------------- */
+
+static void submit_all(struct loop *loop, uint64_t op_count)
+{
+    uint64_t queued = 0;
+
+    while (queued < op_count) {
+        reop_op *op = reop_acquire(loop->lane);
+
+        if (op == NULL || queued % SPLIT_BATCH == 0)
+            must(reop_flush(loop->engine), "flush");
+        if (op == NULL) {
+            sched_yield();
+            continue;
+        }
+        queue_block(loop, op, reop_op_buffer(op), REUSED, false);
+        queued++;
+    }
+    must(reop_flush(loop->engine), "flush");
+}
+
+static void reap_all(struct loop *loop, uint64_t op_count)
+{
+    reop_op *ops[256];
+
+    for (uint64_t done = 0; done < op_count;) {
+        int count = reop_reap(loop->engine, ops, sizeof ops / sizeof *ops, REOP_FOREVER);
+
+        must(count, "reap");
+        for (int i = 0; i < count; i++)
+            if (ops[i]->result != loop->job->block_size)
+                peer_fail("write", ops[i]->result);
+        reop_release_many(loop->lane, ops, (uint32_t) count);
+        done += (uint64_t) count;
+    }
+}
+
 void peer_run(void *state, uint64_t op_count)
 {
     struct loop *loop = state;
 
     bool timed = loop->job->timed;
 
-    if (shared)
+    if (mode == SPLIT) /* each does its half of the other's share too */
+        loop->thread == 0 ? submit_all(loop, 2 * op_count) : reap_all(loop, 2 * op_count);
+    else if (shared)
         run_shared(loop, op_count);
     else if (mode == NOP)
         run(loop, op_count, NOP, false);
