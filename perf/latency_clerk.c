@@ -14,6 +14,16 @@ static char log_buffer[1 << 16], table_buffer[1 << 16];
 
 const char *const latency_series_names[LATENCY_SERIES] = {"response", "service", "submit"};
 
+/* What a C library allocates for a thread that sleeps and prints numbers it has allocated then. */
+static void wake_up(struct clerk *clerk)
+{
+    char text[64];
+
+    platform_sleep_until(platform_now_ns() + WATCH_STEP_NS);
+    snprintf(text, sizeof text, "%.1f %.6f", (double) platform_now_ns() / 3, 1e-3 / 3);
+    atomic_fetch_add(&clerk->awake, 1);
+}
+
 /* --- the clerk --- */
 
 static void write_table_head(FILE *table)
@@ -88,6 +98,7 @@ static void clerk_main(void *context)
 
     if (clerk->live)
         fputs("\rwarming up\033[K", stderr);
+    wake_up(clerk);
     for (;;) {
         bool ended = atomic_load(&clerk->ended);
 
@@ -114,6 +125,7 @@ static void watch_main(void *context)
     int64_t next_ns = 0;
 
     platform_be_punctual();
+    wake_up(clerk);
     while (!atomic_load(&clerk->ended)) {
         int64_t now_ns = platform_now_ns();
 
@@ -160,8 +172,11 @@ bool clerk_begin(struct clerk *clerk, struct latency_run *run, const char *folde
     error = platform_thread_start(&clerk->thread, clerk_main, clerk);
     if (error == 0) {
         error = platform_thread_start(&clerk->watch, watch_main, clerk);
-        if (error == 0)
+        if (error == 0) {
+            while (atomic_load(&clerk->awake) < 2)
+                platform_sleep_until(platform_now_ns() + WATCH_STEP_NS);
             return true;
+        }
         atomic_store(&clerk->ended, true);
         platform_thread_join(&clerk->thread);
     }

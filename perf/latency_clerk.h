@@ -22,6 +22,7 @@ struct clerk {
     struct latency_interval intervals[2]; /* in turns: one is filled, one is the clerk's */
     _Atomic uint32_t handed_over;         /* intervals that the clerk was given */
     _Atomic uint32_t booked;              /* of these, done with */
+    _Atomic uint32_t awake;               /* of the two threads */
     _Atomic bool measuring, ended;
 };
 

@@ -525,16 +525,28 @@ static void tell_number(const struct platform_facts *facts, const char *name, un
     facts->fact(facts->context, name, text);
 }
 
+/* A string out of the registry, or "unknown". */
+static void tell_key(const struct platform_facts *facts, const char *name, const char *key,
+                     const char *value_name, char value[256])
+{
+    DWORD size = 256;
+
+    if (RegGetValueA(HKEY_LOCAL_MACHINE, key, value_name, RRF_RT_REG_SZ, NULL, value, &size) !=
+        ERROR_SUCCESS)
+        snprintf(value, 256, "unknown");
+    facts->fact(facts->context, name, value);
+}
+
 static void tell_machine(const struct platform_facts *facts)
 {
     typedef LONG(WINAPI get_version)(OSVERSIONINFOW * version);
     typedef void procedure(void);
-    static const char key[] = "HARDWARE\\DESCRIPTION\\System\\CentralProcessor\\0";
+    static const char high_performance[] = "8c5e7fda-e8bf-4a96-9a85-a6e23a8c635c";
     HMODULE ntdll = GetModuleHandleA("ntdll.dll");
     get_version *version_of = (get_version *) (procedure *) GetProcAddress(ntdll, "RtlGetVersion");
     OSVERSIONINFOW version = {.dwOSVersionInfoSize = sizeof version};
+    LARGE_INTEGER ticks;
     char text[256] = "unknown";
-    DWORD size = sizeof text;
 
     if (version_of != NULL && version_of(&version) == 0)
         snprintf(text, sizeof text, "Windows %lu.%lu.%lu", (unsigned long) version.dwMajorVersion,
@@ -542,11 +554,51 @@ static void tell_machine(const struct platform_facts *facts)
     facts->fact(facts->context, "kernel", text);
     if (GetProcAddress(ntdll, "wine_get_version") != NULL)
         facts->warning(facts->context, "this is Wine: its times say nothing about Windows.");
-    if (RegGetValueA(HKEY_LOCAL_MACHINE, key, "ProcessorNameString", RRF_RT_REG_SZ, NULL, text,
-                     &size) != ERROR_SUCCESS)
-        snprintf(text, sizeof text, "unknown");
-    facts->fact(facts->context, "cpu", text);
+    tell_key(facts, "cpu", "HARDWARE\\DESCRIPTION\\System\\CentralProcessor\\0",
+             "ProcessorNameString", text);
     tell_number(facts, "processors_online", GetActiveProcessorCount(ALL_PROCESSOR_GROUPS));
+    /* A virtual machine calls itself so there. */
+    tell_key(facts, "virtualised", "HARDWARE\\DESCRIPTION\\System\\BIOS", "SystemProductName",
+             text);
+    tell_key(facts, "governor", "SYSTEM\\CurrentControlSet\\Control\\Power\\User\\PowerSchemes",
+             "ActivePowerScheme", text);
+    if (strcmp(text, "unknown") != 0 && strcmp(text, high_performance) != 0)
+        facts->warning(facts->context,
+                       "the power scheme is not \"high performance\": latencies hold "
+                       "clock ramps.");
+    QueryPerformanceFrequency(&ticks);
+    snprintf(text, sizeof text, "QueryPerformanceCounter, %lld Hz", (long long) ticks.QuadPart);
+    facts->fact(facts->context, "clock_source", text);
+}
+
+/* root is "C:\", the device below it "\\.\C:". Asking needs no right to read it. */
+static void tell_device(const struct platform_facts *facts, const wchar_t *root)
+{
+    STORAGE_PROPERTY_QUERY query = {.PropertyId = StorageDeviceWriteCacheProperty,
+                                    .QueryType = PropertyStandardQuery};
+    STORAGE_WRITE_CACHE_PROPERTY cache;
+    STORAGE_ACCESS_ALIGNMENT_DESCRIPTOR sectors;
+    static const char *const caches[] = {"unknown", "disabled", "enabled"};
+    static const char *const answers[] = {"unknown", "0", "1"};
+    wchar_t device[PATH_SIZE];
+    HANDLE handle;
+    DWORD size;
+
+    swprintf(device, PATH_SIZE, L"\\\\.\\%.2ls", root);
+    handle =
+        CreateFileW(device, 0, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+    if (handle == INVALID_HANDLE_VALUE)
+        return;
+    if (!DeviceIoControl(handle, IOCTL_STORAGE_QUERY_PROPERTY, &query, sizeof query, &cache,
+                         sizeof cache, &size, NULL))
+        memset(&cache, 0, sizeof cache);
+    facts->fact(facts->context, "write_cache", caches[(unsigned) cache.WriteCacheEnabled % 3]);
+    facts->fact(facts->context, "fua", answers[(unsigned) cache.WriteThroughSupported % 3]);
+    query.PropertyId = StorageAccessAlignmentProperty;
+    if (DeviceIoControl(handle, IOCTL_STORAGE_QUERY_PROPERTY, &query, sizeof query, &sectors,
+                        sizeof sectors, &size, NULL))
+        tell_number(facts, "physical_sector", sectors.BytesPerPhysicalSector);
+    CloseHandle(handle);
 }
 
 void platform_tell_facts(const char *path, const struct platform_facts *facts)
@@ -565,4 +617,5 @@ void platform_tell_facts(const char *path, const struct platform_facts *facts)
         facts->fact(facts->context, "device", text);
     if (GetDiskFreeSpaceW(root, &unused[0], &sector, &unused[1], &unused[2]))
         tell_number(facts, "logical_sector", sector);
+    tell_device(facts, root);
 }
