@@ -61,7 +61,8 @@ enum verdict { VERDICT_SAME, VERDICT_FASTER, VERDICT_SLOWER, VERDICT_UNDECIDED, 
 
 /* --- reading --- */
 
-/* The text of a value: up to its comma or bracket. Our own JSON: one space behind each colon. */
+/* The text of a value, without quotes. Our own JSON: one space behind each colon, no escapes in
+ * what is looked for. */
 static bool field(const char *json, const char *key, char value[64])
 {
     char pattern[64];
@@ -73,7 +74,9 @@ static bool field(const char *json, const char *key, char value[64])
     if (at == NULL)
         return false;
     at += strlen(pattern);
-    length = strcspn(at, ",}\n");
+    if (*at == '"')
+        at++;
+    length = strcspn(at, "\",}\n");
     if (length == 0 || length > 63)
         return false;
     memcpy(value, at, length);

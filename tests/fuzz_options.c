@@ -20,6 +20,11 @@ static void must(bool condition)
         abort();
 }
 
+static void must_be_share(double share)
+{
+    must(share == 0 || (share >= OPTIONS_FAULTS_MIN && share <= 1));
+}
+
 static void check(bool latency, int count, char *arguments[])
 {
     struct options options = {0};
@@ -31,6 +36,7 @@ static void check(bool latency, int count, char *arguments[])
         must(load.block_size > 0 && load.block_size <= OPTIONS_BLOCK_MAX);
         must(load.depth > 0 && load.depth <= OPTIONS_DEPTH_MAX);
         must(load.rate <= LATENCY_RATE_MAX && load.read_percent <= 100 && load.duration_ns > 0);
+        must_be_share(load.fault_share);
         return;
     }
     if (options_read(count, arguments, &options) != OPTIONS_RUN)
@@ -39,6 +45,7 @@ static void check(bool latency, int count, char *arguments[])
     must(options.block_size > 0 && options.block_size <= OPTIONS_BLOCK_MAX);
     must(options.depth > 0 && options.depth <= OPTIONS_DEPTH_MAX);
     must((uint64_t) options.block_size * options.depth <= OPTIONS_BUFFERS_MAX);
+    must_be_share(options.fault_share);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
