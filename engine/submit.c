@@ -292,7 +292,7 @@ reop_status reop_post(reop_op *op, reop_engine *engine, int64_t result)
     const struct engine_pool *pool;
     uint64_t word = slot_held(slot, "post");
 
-    pool = engine_find_pool(engine, slot->pool);
+    pool = engine != NULL ? engine_find_pool(engine, slot->pool) : NULL;
     if (pool == NULL)
         return reject(engine, op, -EINVAL);
     atomic_fetch_add(&engine->posted, 1);

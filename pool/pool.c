@@ -109,7 +109,7 @@ int reop_pool_create(const reop_pool_config *config, reop_pool **pool_out)
     reop_pool *pool;
     void *owned;
 
-    if (!slab_plan(config, sizeof(reop_pool), &plan))
+    if (pool_out == NULL || !slab_plan(config, sizeof(reop_pool), &plan))
         return -EINVAL;
     if (config->memory != NULL && config->memory_size < slab_footprint(&plan))
         return -EINVAL;

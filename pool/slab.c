@@ -27,7 +27,7 @@ static uint64_t align_up(uint64_t value, uint64_t align)
 
 static bool config_is_valid(const reop_pool_config *config)
 {
-    if (config->op_count == 0 || config->op_count > REOP_OPS_MAX)
+    if (config == NULL || config->op_count == 0 || config->op_count > REOP_OPS_MAX)
         return false;
     if (config->lane_count > REOP_LANES_MAX)
         return false;

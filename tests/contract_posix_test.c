@@ -894,7 +894,7 @@ BACKEND_TEST(contract_posix, engine_is_destroyed_during_a_cancel, ON_HOST_FILES)
     first = departure.fixture.engine;
     departure.op = fixture_acquire(&departure.fixture);
     while (depart_during_a_cancel(&departure, instruction))
-        instruction += 4; /* to save time: what it must not fall into is longer */
+        instruction += 8; /* to save time: what it must not fall into is longer */
     printf("%s: %u instructions\n", backend->name, instruction);
     cr_assert_gt(instruction, 10); /* an INLINE engine's op may be back before */
     reop_release(departure.fixture.lane, departure.op);

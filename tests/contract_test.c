@@ -192,6 +192,9 @@ BACKEND_TEST(contract, rejected_op_is_held_and_no_use_is_consumed, ON_EVERY_BACK
     fixture_expect_rejected(op, reop_read(op, file, reop_op_buffer(op), 16, UINT64_MAX), use,
                             EINVAL);
     cr_assert_eq(op->os_error, 0, "%s: the system was never asked", backend->name);
+    fixture_expect_rejected(op, reop_read(op, NULL, reop_op_buffer(op), 16, 0), use, EINVAL);
+    fixture_expect_rejected(op, reop_sync(op, NULL, 0), use, EINVAL);
+    fixture_expect_rejected(op, reop_post(op, NULL, 0), use, EINVAL);
     cr_assert_eq(reop_cancel(op, use), -ENOENT, "%s", backend->name);
     cr_assert_eq(reop_reap(fixture.engine, &reaped, 1, 0), 0, "%s", backend->name);
     cr_assert_eq(fixture_finish(&fixture, op, reop_read(op, file, reop_op_buffer(op), 16, 0)), 16,

@@ -101,6 +101,9 @@ Test(pool_config, invalid_is_einval_and_has_no_footprint)
         cr_assert_eq(reop_pool_create(&invalid[i], &pool), -EINVAL, "config %zu", i);
         cr_assert_null(pool);
     }
+    cr_assert_eq(reop_pool_footprint(NULL), 0);
+    cr_assert_eq(reop_pool_create(NULL, &(reop_pool *){NULL}), -EINVAL);
+    cr_assert_eq(reop_pool_create(&(reop_pool_config){.op_count = 1}, NULL), -EINVAL);
 }
 
 /* Promises: "op_count 1 to REOP_OPS_MAX", "lane_count up to REOP_LANES_MAX", "lane_cache up to
