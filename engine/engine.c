@@ -643,7 +643,7 @@ int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout
     reap_enter_owned(engine);
     count = engine->reap(engine, ops, max, timeout_ns);
     reap_leave_owned(engine);
-    if (REOP_LIKELY(count > 0) || timeout_ns == 0)
+    if (REOP_LIKELY(count != 0) || timeout_ns == 0)
         return count == -EINTR ? 0 : count;
     return reap_the_long_way(engine, ops, max, timeout_ns); /* there was something to look at */
 }

@@ -544,23 +544,28 @@ static inline unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, 
     const struct io_uring_cq *queue = &uring->ring.cq;
     const struct io_uring_cqe *cqes = queue->cqes;
     unsigned mask = queue->ring_mask, first = *queue->khead, head = first;
-    unsigned ready = io_uring_smp_load_acquire(queue->ktail) - head; /* pairs with the kernel's */
-    unsigned end = head + (ready < max ? ready : max);
+    unsigned tail = io_uring_smp_load_acquire(queue->ktail); /* pairs with the kernel's release */
     reop_op **next = ops;
 
-    for (; head != end; head++) {
-        const struct io_uring_cqe *cqe = &cqes[head & mask];
-        int outcome = cqe->res;
-        reop_op *op = arrive(uring, cqe, outcome);
+    do { /* once, but for what is no op's before the first that is */
+        unsigned end = head + (tail - head < max ? tail - head : max);
 
-        if (REOP_UNLIKELY(op == NULL))
-            continue;
-        if (landed != NULL) {
-            slot_land(slot_of(op), true);
-            engine_note_landed(engine, op, outcome < 0, landed);
+        for (; head != end; head++) {
+            const struct io_uring_cqe *cqe = &cqes[head & mask];
+            int outcome = cqe->res;
+            reop_op *op = arrive(uring, cqe, outcome);
+
+            if (REOP_UNLIKELY(op == NULL))
+                continue;
+            if (landed != NULL) {
+                bool failed = op->result < 0; /* a notification's outcome is not the op's */
+
+                slot_land(slot_of(op), true);
+                engine_note_landed(engine, op, failed, landed);
+            }
+            *next++ = op;
         }
-        *next++ = op;
-    }
+    } while (REOP_UNLIKELY(next == ops && head != tail && max != 0));
     io_uring_smp_store_release(queue->khead, head); /* the kernel may use the entries again */
     *count_out = (uint32_t) (next - ops);
     return head - first;

@@ -257,8 +257,9 @@ BACKEND_TEST(uring, zero_copy_send_that_fails_comes_back_once, ON_URING)
 {
     struct fixture fixture;
     struct io_uring_sqe sqe = sqe_of(IORING_OP_SEND_ZC);
+    struct reop_engine_stats stats;
     reop_file *file = NULL;
-    reop_op *op, *again = NULL;
+    reop_op *op, *again[4];
     int pair[2];
 
     fixture_open(&fixture, backend);
@@ -270,11 +271,18 @@ BACKEND_TEST(uring, zero_copy_send_that_fails_comes_back_once, ON_URING)
     sqe.len = 512;
     sqe.msg_flags = MSG_NOSIGNAL;
     for (uint32_t i = 0; i < 10; i++) {
-        fixture_finish(&fixture, op, submit(op, file, sqe));
+        cr_assert_eq(submit(op, file, sqe), REOP_PENDING, "%s", backend->name);
+        cr_assert_eq(reop_flush(fixture.engine), 0);
+        fixture_sleep_ms(2); /* both completions are there */
+        while (reop_reap(fixture.engine, again, 4, REOP_FOREVER) != 1) {
+            /* woken for no reason */
+        }
         cr_assert_eq(op->result, -EPIPE, "%s: %lld", backend->name, (long long) op->result);
         cr_assert_eq(op->os_error, EPIPE, "%s", backend->name);
-        cr_assert_eq(reop_reap(fixture.engine, &again, 1, FIXTURE_MS), 0, "%s", backend->name);
+        cr_assert_eq(reop_reap(fixture.engine, again, 4, FIXTURE_MS), 0, "%s", backend->name);
     }
+    reop_engine_query(fixture.engine, &stats);
+    cr_assert_eq(stats.failed, 10, "%s: %llu", backend->name, (unsigned long long) stats.failed);
     reop_release(fixture.lane, op);
     fixture_close_file(file);
     close(pair[1]);
@@ -838,6 +846,88 @@ BACKEND_TEST(uring, wake_survives_full_queues, ON_SHARED_DEFERRED)
     send_the_referee_home();
     reop_release_many(fixture.lane, all_ops, DEPTH_MAX);
     fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+/* --- what is no op's -------------------------------------------------------------------------- */
+
+static void *post_from_elsewhere(void *argument)
+{
+    struct fixture *fixture = argument;
+
+    return (void *) (intptr_t) reop_post(reop_acquire(fixture->lane), fixture->engine, 5);
+}
+
+/* Promise: "takes up to max of them without waiting", one too, though a wake lies before it that
+ * was for an op taken already. */
+BACKEND_TEST(uring, op_behind_a_wake_is_found, ON_URING)
+{
+    struct fixture fixture;
+    reop_op *op, *reaped = NULL;
+    reop_file *file;
+    pthread_t thread;
+    void *status = NULL;
+
+    fixture_open(&fixture, backend);
+    file = fixture_file(&fixture, REOP_FILE_READ, 64);
+    cr_assert_eq(reop_reap(fixture.engine, &reaped, 1, 0), 0); /* the owner's first */
+    op = fixture_acquire(&fixture);
+    for (uint32_t i = 0; i < 10; i++) {
+        cr_assert_eq(pthread_create(&thread, NULL, post_from_elsewhere, &fixture), 0);
+        pthread_join(thread, &status);
+        cr_assert_eq((intptr_t) status, REOP_PENDING);
+        cr_assert_eq(reop_reap(fixture.engine, &reaped, 1, 0), 1, "%s", backend->name);
+        reop_release(fixture.lane, reaped);
+        cr_assert_eq(reop_read(op, file, reop_op_buffer(op), 64, 0), REOP_PENDING);
+        cr_assert_eq(reop_flush(fixture.engine), 0);
+        fixture_sleep_ms(2); /* it is there */
+        cr_assert_eq(reop_reap(fixture.engine, &reaped, 1, 0), 1, "%s: %u", backend->name, i);
+        cr_assert_eq(reaped, op);
+    }
+    reop_release(fixture.lane, op);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+/* --- signals ---------------------------------------------------------------------------------- */
+
+static void interrupt_nothing(int signal_number)
+{
+    (void) signal_number;
+}
+
+static void *signal_later(void *argument)
+{
+    fixture_sleep_ms(300);
+    pthread_kill(*(pthread_t *) argument, SIGUSR1);
+    return NULL;
+}
+
+static void *wake_much_later(void *argument)
+{
+    fixture_sleep_ms(5000);
+    reop_wake(((struct fixture *) argument)->engine);
+    return NULL;
+}
+
+/* Promise: "0 on time-out, signal or wake", of a reap that would wait for ever. */
+BACKEND_TEST(uring, signal_ends_a_reap, ON_URING)
+{
+    struct sigaction action = {.sa_handler = interrupt_nothing};
+    struct fixture fixture;
+    pthread_t self = pthread_self(), threads[2];
+    int64_t start_ns = fixture_now_ns();
+    reop_op *op = NULL;
+
+    fixture_open(&fixture, backend);
+    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    cr_assert_eq(reop_reap(fixture.engine, &op, 1, 0), 0); /* the owner's first */
+    cr_assert_eq(pthread_create(&threads[0], NULL, signal_later, &self), 0);
+    cr_assert_eq(pthread_create(&threads[1], NULL, wake_much_later, &fixture), 0);
+    cr_assert_eq(reop_reap(fixture.engine, &op, 1, REOP_FOREVER), 0);
+    cr_assert_lt(fixture_now_ns() - start_ns, 4000 * FIXTURE_MS, "%s: it slept on", backend->name);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
     fixture_close(&fixture);
 }
 
