@@ -12,5 +12,6 @@
 
 int write_main(int argc, char *argv[]);
 int latency_main(int argc, char *argv[]);
+int soak_main(int argc, char *argv[]);
 
 #endif

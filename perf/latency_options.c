@@ -153,35 +153,6 @@ static bool read_mix(const char *text, struct latency_options *options, struct s
            read_kind((uint32_t) percent, options, said);
 }
 
-/* "10", "10s", "500ms", "5m", "2h": up to a week. */
-static bool read_time(const char *option, const char *text, int64_t least_ns, int64_t *time_out)
-{
-    static const struct {
-        const char *name;
-        int64_t ns;
-    } units[] = {{"", 1000000000},
-                 {"s", 1000000000},
-                 {"ms", 1000000},
-                 {"m", INT64_C(60000000000)},
-                 {"h", INT64_C(3600000000000)}};
-    const int64_t most_ns = INT64_C(604800000000000);
-    const char *end = text;
-    uint64_t value;
-
-    if (options_digits(&end, &value)) {
-        for (unsigned i = 0; i < sizeof units / sizeof *units; i++) {
-            if (strcmp(end, units[i].name) == 0 && value <= (uint64_t) (most_ns / units[i].ns) &&
-                (int64_t) value * units[i].ns >= least_ns) {
-                *time_out = (int64_t) value * units[i].ns;
-                return true;
-            }
-        }
-    }
-    report_problem(option, "'%s' will not do. Give a time like 10s, 500ms or 5m, from %s to 168h.",
-                   text, least_ns > 0 ? "100ms" : "0");
-    return false;
-}
-
 static bool read_one(int answer, char *const *argv, struct latency_options *options,
                      struct said *said)
 {
@@ -203,9 +174,9 @@ static bool read_one(int answer, char *const *argv, struct latency_options *opti
     case DEPTH:
         return options_depth(optarg, &options->depth);
     case DURATION:
-        return read_time("--duration", optarg, 100000000, &options->duration_ns);
+        return options_time("--duration", optarg, 100000000, &options->duration_ns);
     case WARMUP:
-        return read_time("--warmup", optarg, 0, &options->warmup_ns);
+        return options_time("--warmup", optarg, 0, &options->warmup_ns);
     case DIRECT:
         return options->direct = true;
     case DURABLE:

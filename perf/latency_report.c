@@ -221,21 +221,6 @@ void latency_text(FILE *stream, const struct latency_run *run)
 
 /* --- JSON --- */
 
-/* What is no UTF-8 stays as it is: a path is the system's own bytes. */
-static void json_string(FILE *stream, const char *text)
-{
-    fputc('"', stream);
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            fprintf(stream, "\\%c", *text);
-        else if ((unsigned char) *text < 0x20)
-            fprintf(stream, "\\u%04x", (unsigned) *text);
-        else
-            fputc(*text, stream);
-    }
-    fputc('"', stream);
-}
-
 static void json_series(FILE *stream, const char *name, const struct histogram *series)
 {
     fprintf(stream, "  \"%s_ns\": {\"count\": %" PRIu64, name, series->total);
@@ -277,9 +262,9 @@ static void json_load(FILE *stream, const struct latency_run *run)
     fprintf(stream, "  \"duration_s\": %.3f, \"measured_s\": %.6f, \"file_size\": %" PRIu64 ",\n",
             (double) options->duration_ns / 1e9, (double) run->measured_ns / 1e9, run->info.size);
     fputs("  \"file\": ", stream);
-    json_string(stream, options->file);
+    report_json_string(stream, options->file);
     fprintf(stream, ", \"backend\": \"%s\", \"why\": ", run->backend);
-    json_string(stream, run->why);
+    report_json_string(stream, run->why);
     fputs(",\n", stream);
 }
 
@@ -307,7 +292,7 @@ static void json_counts(FILE *stream, const struct latency_run *run)
         fprintf(stream, "  \"heap_allocations\": %" PRId64 ",\n", run->heap_allocations);
     fprintf(stream, "  \"end\": \"%s\", \"error\": ", ends[run->end]);
     if (run->end == LATENCY_FAILED)
-        json_string(stream, platform_words(run->failed_result, run->failed_os_error));
+        report_json_string(stream, platform_words(run->failed_result, run->failed_os_error));
     else
         fputs("null", stream);
     fputs(",\n", stream);
@@ -404,7 +389,7 @@ static void write_environment(FILE *stream, const void *content)
 
     fprintf(stream, "{\n  \"library\": \"reop %d.%d.%d\",\n  \"compiler\": ", REOP_VERSION_MAJOR,
             REOP_VERSION_MINOR, REOP_VERSION_PATCH);
-    json_string(stream, REOP_COMPILER);
+    report_json_string(stream, REOP_COMPILER);
     fprintf(stream, ",\n  \"started_unix_s\": %.3f,\n  \"seed\": %" PRIu64 ",\n",
             (double) run->start_wall_ns / 1e9, run->options->seed);
     fprintf(stream, "  \"offset_align\": %" PRIu32 ", \"memory_align\": %" PRIu32 ",\n",
@@ -412,20 +397,20 @@ static void write_environment(FILE *stream, const void *content)
     fputs("  \"command\": [\"reop\"", stream);
     for (int i = 0; i < run->options->argc; i++) {
         fputs(", ", stream);
-        json_string(stream, run->options->argv[i]);
+        report_json_string(stream, run->options->argv[i]);
     }
     fputs("],\n", stream);
     for (unsigned i = 0; i < environment->fact_count; i++) {
         fputs("  ", stream);
-        json_string(stream, environment->facts[i].name);
+        report_json_string(stream, environment->facts[i].name);
         fputs(": ", stream);
-        json_string(stream, environment->facts[i].value);
+        report_json_string(stream, environment->facts[i].value);
         fputs(",\n", stream);
     }
     fputs("  \"warnings\": [", stream);
     for (unsigned i = 0; i < environment->warning_count; i++) {
         fputs(i > 0 ? ", " : "", stream);
-        json_string(stream, environment->warnings[i]);
+        report_json_string(stream, environment->warnings[i]);
     }
     fputs("]\n}\n", stream);
 }

@@ -156,6 +156,32 @@ void statistics_bootstrap(const struct statistics_run *a, unsigned a_count,
     ratio_out->high = ratios[BOOTSTRAP_COUNT - 1 - BOOTSTRAP_COUNT / 40];
 }
 
+/* Ranks around the middle of the slopes, as far away as chance puts Kendall's score. */
+void statistics_slope(const double *x, const double *y, unsigned count,
+                      struct statistics_slope *slope_out)
+{
+    static double slopes[STATISTICS_POINTS_MAX * (STATISTICS_POINTS_MAX - 1) / 2];
+    double n = count, deviation = sqrt(n * (n - 1) * (2 * n + 5) / 18), score = 0;
+    unsigned total = 0, away;
+
+    *slope_out = (struct statistics_slope){0, 0, 0, false};
+    for (unsigned i = 0; i < count && count <= STATISTICS_POINTS_MAX; i++) {
+        for (unsigned j = i + 1; j < count; j++) {
+            if (x[j] > x[i])
+                slopes[total++] = (y[j] - y[i]) / (x[j] - x[i]);
+            score += (y[j] > y[i]) - (y[j] < y[i]);
+        }
+    }
+    if (total == 0)
+        return;
+    qsort(slopes, total, sizeof *slopes, by_value);
+    away = (unsigned) (1.96 * deviation / 2) + 1;
+    slope_out->slope = (slopes[(total - 1) / 2] + slopes[total / 2]) / 2;
+    slope_out->low = slopes[total / 2 > away ? total / 2 - away : 0];
+    slope_out->high = slopes[total / 2 + away < total ? total / 2 + away : total - 1];
+    slope_out->trend = fabs(score) - 1 > 1.96 * deviation;
+}
+
 void statistics_line_add(struct statistics_line *line, double x, double y)
 {
     line->count++;

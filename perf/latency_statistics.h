@@ -33,6 +33,16 @@ void statistics_bootstrap(const struct statistics_run *a, unsigned a_count,
                           const struct statistics_run *b, unsigned b_count,
                           struct statistics_ratio *ratio_out);
 
+/* Theil and Sen: the median of the slopes between all pairs of points, and its 95 % interval.
+ * trend: Mann and Kendall's test says, at 5 %, that it goes up or down. */
+#define STATISTICS_POINTS_MAX 512u
+struct statistics_slope {
+    double slope, low, high;
+    bool trend;
+};
+void statistics_slope(const double *x, const double *y, unsigned count,
+                      struct statistics_slope *slope_out);
+
 /* A straight line through points that are not kept. */
 struct statistics_line {
     double count, x, y, xx, xy;

@@ -183,6 +183,37 @@ bool options_fault_rate(const char *text, double *share_out)
     return false;
 }
 
+bool options_time(const char *option, const char *text, int64_t least_ns, int64_t *time_out)
+{
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } units[] = {{"", 1000000000},
+                 {"s", 1000000000},
+                 {"ms", 1000000},
+                 {"m", INT64_C(60000000000)},
+                 {"h", INT64_C(3600000000000)}};
+    const int64_t most_ns = INT64_C(604800000000000);
+    const char *end = text;
+    uint64_t value;
+
+    if (options_digits(&end, &value)) {
+        for (unsigned i = 0; i < sizeof units / sizeof *units; i++) {
+            if (strcmp(end, units[i].name) == 0 && value <= (uint64_t) (most_ns / units[i].ns) &&
+                (int64_t) value * units[i].ns >= least_ns) {
+                *time_out = (int64_t) value * units[i].ns;
+                return true;
+            }
+        }
+    }
+    report_problem(option, "'%s' will not do. Give a time like 10s, 500ms or 5m, from %s to 168h.",
+                   text,
+                   least_ns >= 1000000000 ? "1s"
+                   : least_ns > 0         ? "100ms"
+                                          : "0");
+    return false;
+}
+
 /* With opterr = 0 getopt_long leaves the words to us: ':' for a missing value, '?' for the rest. */
 void options_explain(int answer, char *const *argv)
 {

@@ -40,6 +40,8 @@ bool options_digits(const char **text, uint64_t *value_out);
 bool options_number(const char *option, const char *text, uint64_t least, uint64_t most,
                     uint64_t *value_out);
 bool options_block(const char *text, uint32_t *block_size_out);
+/* "10", "10s", "500ms", "5m", "2h": up to a week. least_ns is 0, 100 ms or 1 s. */
+bool options_time(const char *option, const char *text, int64_t least_ns, int64_t *time_out);
 bool options_depth(const char *text, uint32_t *depth_out);
 bool options_backend(const char *text, uint32_t *backend_out);
 bool options_fault_rate(const char *text, double *share_out);

@@ -15,6 +15,7 @@ static const struct {
 } commands[] = {
     {"write", write_main, "write files or standard input to a file or device, and measure it"},
     {"latency", latency_main, "measure how long reads and writes of a file take, and compare"},
+    {"soak", soak_main, "keep an engine busy for long and check that nothing goes wrong"},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)

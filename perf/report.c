@@ -93,6 +93,20 @@ void report_progress_end(void)
     progress.on = false;
 }
 
+void report_json_string(FILE *stream, const char *text)
+{
+    fputc('"', stream);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            fprintf(stream, "\\%c", *text);
+        else if ((unsigned char) *text < 0x20)
+            fprintf(stream, "\\u%04x", (unsigned) *text);
+        else
+            fputc(*text, stream);
+    }
+    fputc('"', stream);
+}
+
 /* null where there is nothing to say: a 0 would be a claim. */
 static void json_count(const char *key, int64_t count)
 {

@@ -28,6 +28,9 @@ const char *report_advice(int64_t result);
 #define REPORT_TIME_MAX 32
 const char *report_time(int64_t ns, char text[REPORT_TIME_MAX]);
 
+/* In quotes. What is no UTF-8 stays as it is: a path is the system's own bytes. */
+void report_json_string(FILE *stream, const char *text);
+
 /* A line that rewrites itself, a few times a second; nothing unless begun on a terminal. */
 void report_progress_begin(const char *verb, uint64_t bytes_expected); /* 0: not known */
 void report_progress(uint64_t bytes, int64_t now_ns);

@@ -3,21 +3,26 @@
 #include "platform.h"
 #include "report.h"
 
-#include <reop/sim.h>
-
 /* As many of each kind as of the others, to one in 65536 ops. */
-static bool add_faults(const struct setup *setup, reop_engine *engine)
+struct reop_faults setup_faults(double fault_share, uint64_t seed)
 {
     static const enum reop_fault kinds[] = {REOP_FAULT_DELAY, REOP_FAULT_SHORT, REOP_FAULT_EIO,
                                             REOP_FAULT_ENOSPC};
-    struct reop_faults faults = {.seed = setup->seed};
-    uint32_t share = (uint32_t) (setup->fault_share * 65536 + 0.5);
+    struct reop_faults faults = {.seed = seed};
+    uint32_t share = (uint32_t) (fault_share * 65536 + 0.5);
+
+    for (unsigned i = 0; i < 4; i++)
+        faults.rate[kinds[i]] = (share + i) / 4;
+    return faults;
+}
+
+static bool add_faults(const struct setup *setup, reop_engine *engine)
+{
+    struct reop_faults faults = setup_faults(setup->fault_share, setup->seed);
     int error;
 
     if (setup->fault_share <= 0)
         return true;
-    for (unsigned i = 0; i < 4; i++)
-        faults.rate[kinds[i]] = (share + i) / 4;
     error = reop_engine_faults(engine, &faults);
     if (error < 0)
         report_problem("--fault-rate", "%s.", platform_words(error, 0));

@@ -6,7 +6,7 @@
 #ifndef REOP_SETUP_H
 #define REOP_SETUP_H
 
-#include <reop/reop.h>
+#include <reop/sim.h>
 
 #include <stdbool.h>
 
@@ -21,6 +21,9 @@ struct setup {
 
 /* False, and explained; what could be made is there all the same, and is the caller's. */
 bool setup_create(const struct setup *setup, reop_pool **pool_out, reop_engine **engine_out);
+
+/* What makes a share of the ops go wrong. */
+struct reop_faults setup_faults(double fault_share, uint64_t seed);
 
 /* False, and explained: the file moves multiples of another size. */
 bool setup_block_fits(const char *file, const struct reop_file_info *info, uint32_t block_size);
