@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A POSIX system on which nobody has looked up yet how a process asks what it holds.
+ * A POSIX system on which nobody has looked up yet how a process asks what it holds; or a
+ * sanitizer, whose runtime holds and maps things of its own as it goes.
  */
 #include "process.h"
 

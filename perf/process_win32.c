@@ -101,6 +101,7 @@ void process_usage(struct process_usage *usage_out)
     *usage_out = (struct process_usage){-1, -1, -1, -1};
     if (K32GetProcessMemoryInfo(GetCurrentProcess(), &memory, sizeof memory))
         usage_out->resident_kib = (int64_t) (memory.WorkingSetSize / 1024);
-    if (GetProcessHandleCount(GetCurrentProcess(), &handles))
+    /* Wine says 0: nobody has none. */
+    if (GetProcessHandleCount(GetCurrentProcess(), &handles) && handles > 0)
         usage_out->descriptors = handles;
 }

@@ -246,7 +246,7 @@ struct soak_run {
     struct soak_shared *shared;
     struct process child;
     enum soak_end end;
-    char end_words[256];
+    char end_words[1152];
     uint64_t submitted_before; /* at the last line of the report */
     int64_t line_ns;
     int argc;

@@ -178,8 +178,10 @@ void audit(void)
     audit_files();
     for (unsigned i = 0; i < SOAK_POOLS; i++)
         audit_pool_books((enum soak_pool) i);
+    work.auditing = true;
     audit_pool(SOAK_SMALL, SOAK_SMALL_OPS);
     audit_pool(SOAK_LARGE, SOAK_HUGE_OPS);
+    work.auditing = false;
     audit_sample();
     audit_allocations();
     audit_handles();

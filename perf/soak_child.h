@@ -67,7 +67,7 @@ struct soak_work {
     struct soak_order order;
     _Atomic uint32_t in_flight[SOAK_ENGINES];
     int64_t base_allocations;
-    bool counts_allocations, measuring;
+    bool counts_allocations, measuring, auditing;
     uint64_t aged;               /* launches before the books were opened */
     _Atomic uint64_t defect_ops; /* what the seeded defects count by */
     _Atomic bool defect_done;
