@@ -179,7 +179,8 @@ static int run_child(struct soak_run *run)
         report_problem(run->options->folder, "%s. The result is partial.", run->end_words);
     if (!soak_report_end(run, judgements))
         return EXIT_IMPOSSIBLE;
-    soak_report_print(run, judgements);
+    if (run->end != SOAK_IMPOSSIBLE || run->options->json)
+        soak_report_print(run, judgements);
     return report_flush() ? status_of(run, judgements) : EXIT_IMPOSSIBLE;
 }
 

@@ -37,6 +37,7 @@
 #define SOAK_TRAIL   8u   /* steps kept of each op, a power of two */
 #define SOAK_EVENTS  256u /* kept of each thread, a power of two */
 #define SOAK_SERIES  512u /* points of a series; when they are used up every other one goes */
+#define SOAK_RAN     64u
 #define SOAK_NS      INT64_C(1000000000)
 
 enum soak_defect {
@@ -190,7 +191,8 @@ struct soak_shared {
     _Atomic uint64_t phase; /* number of the one that runs */
     _Atomic uint32_t kind;  /* its kind */
     _Atomic uint64_t phases, audits;
-    _Atomic int64_t measured_ns; /* since the warm-up ended */
+    _Atomic uint32_t ran[SOAK_RAN]; /* the kinds of the first phases, from 1; 0: not yet */
+    _Atomic int64_t measured_ns;    /* since the warm-up ended */
     _Atomic int64_t allocations; /* since then, without create and destroy calls; -1: not known */
     _Atomic uint64_t excused;    /* those in create and destroy calls */
     _Atomic uint64_t blocks_total, blocks_wrapped;

@@ -20,8 +20,8 @@
 #define STUCK_MAX     4u
 #define LANE_CACHE    8u
 #define AGED_OPS      16u
-#define AGED_LAUNCHES 65000u  /* of each: 2^16, where io_uring's short numbers wrap, is near */
-#define AGE_NS        SOAK_NS /* at most */
+#define AGED_LAUNCHES 65000u
+#define AGE_NS        (20 * SOAK_NS) /* at most */
 #define EXIT_CHECK    1
 #define EXIT_BAD      4
 
@@ -47,6 +47,14 @@ static const struct soak_file files[SOAK_TARGETS] = {
 
 /* --- for everybody here --- */
 
+static void remove_files(void)
+{
+    for (unsigned i = 0; i < SOAK_TARGETS && !work.simulated; i++) {
+        if (work.files[i].path[0] != '\0')
+            platform_remove(work.files[i].path);
+    }
+}
+
 void soak_fail(enum soak_check check, const struct soak_op *op, const char *format, ...)
 {
     va_list arguments;
@@ -60,6 +68,8 @@ void soak_fail(enum soak_check check, const struct soak_op *op, const char *form
     va_start(arguments, format);
     vsnprintf(work.shared->failure, sizeof work.shared->failure, format, arguments);
     va_end(arguments);
+    if (check == SOAK_ENVIRONMENT)
+        remove_files();
     atomic_store(&work.shared->told, true);
     _Exit(check == SOAK_ENVIRONMENT ? EXIT_BAD : EXIT_CHECK);
 }
@@ -99,8 +109,8 @@ void soak_beat(struct soak_driver *driver)
 
 static void cannot(const char *what, int64_t error, const char *more)
 {
-    soak_fail(SOAK_ENVIRONMENT, NULL, "%s: %s.%s%s", what, platform_words(error, 0),
-              *more == '\0' ? "" : " ", more);
+    soak_fail(SOAK_ENVIRONMENT, NULL, "%s: %s%s%s.%s", what, platform_words(error, 0),
+              *more == '\0' ? "" : ": ", more, report_advice(error));
 }
 
 static void create_pools(void)
@@ -184,7 +194,8 @@ static void make_files(void)
 
 /* --- the driving threads --- */
 
-/* Launches some ops so often that the numbers of their launches are about to pass 2^16. */
+/* A ring carries 16 bits of a launch's number: some ops are launched so often that theirs are about
+ * to pass 2^16. */
 static void age(struct soak_driver *driver)
 {
     int64_t end_ns = platform_now_ns() + AGE_NS;
@@ -226,7 +237,7 @@ static void driver_main(void *context)
     struct soak_driver *driver = context;
     uint32_t order = 0;
 
-    if (driver->index == 0)
+    if (driver->index == 0 && strcmp(work.shared->backend, "uring") == 0)
         age(driver);
     atomic_store(&driver->ready, true);
     while (!atomic_load(&work.drivers[0].ready)) /* its ops are not for others to reap */
@@ -379,6 +390,18 @@ static void warm_up(void)
     audit_begin();
 }
 
+static void conduct_phase(uint64_t number, int64_t end_ns)
+{
+    uint64_t seed = work.options->seed, before = atomic_load(&work.shared->phases);
+    enum soak_kind kind = soak_plan_kind(seed, number);
+
+    atomic_store(&work.shared->phase, number);
+    if (before < SOAK_RAN)
+        atomic_store(&work.shared->ran[before], (uint32_t) kind + 1);
+    conduct(kind, seed * 1000003 + number, end_ns);
+    atomic_fetch_add(&work.shared->phases, 1);
+}
+
 static void run_phases(void)
 {
     const struct soak_options *options = work.options;
@@ -393,9 +416,7 @@ static void run_phases(void)
 
         if (now_ns >= last_ns)
             break;
-        atomic_store(&work.shared->phase, number);
-        conduct(soak_plan_kind(options->seed, number), options->seed * 1000003 + number, end_ns);
-        atomic_fetch_add(&work.shared->phases, 1);
+        conduct_phase(number, end_ns);
         atomic_store(&work.shared->measured_ns, platform_now_ns() - begin_ns);
     }
 }
@@ -421,11 +442,9 @@ static void let_go(void)
 {
     int error = 0;
 
-    for (unsigned i = 0; i < SOAK_TARGETS && error == 0; i++) {
+    for (unsigned i = 0; i < SOAK_TARGETS && error == 0; i++)
         error = work.files[i].file == NULL ? 0 : reop_file_close(work.files[i].file);
-        if (!work.simulated)
-            platform_remove(work.files[i].path);
-    }
+    remove_files();
     for (unsigned i = 0; i < SOAK_ENGINES && error == 0; i++)
         error = reop_engine_destroy(work.engines[i]);
     for (unsigned i = 0; i < SOAK_POOLS && error == 0; i++)

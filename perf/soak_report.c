@@ -390,6 +390,15 @@ static const char *overall(const struct soak_run *run,
     return end_names[run->end];
 }
 
+static void put_order(FILE *stream, const struct soak_shared *shared)
+{
+    fputs(", \"order\": [", stream);
+    for (unsigned i = 0; i < SOAK_RAN && atomic_load(&shared->ran[i]) != 0; i++)
+        fprintf(stream, "%s\"%s\"", i > 0 ? ", " : "",
+                soak_kind_names[atomic_load(&shared->ran[i]) - 1]);
+    fputc(']', stream);
+}
+
 static void put_end(FILE *stream, const struct soak_run *run,
                     const struct soak_judgement judgements[SOAK_CHECKS])
 {
@@ -406,6 +415,7 @@ static void put_end(FILE *stream, const struct soak_run *run,
     string(stream, "notes", run->shared->notes);
     put_counts(stream, run->shared);
     put_latency(stream, run->shared);
+    put_order(stream, run->shared);
     fputs(", \"checks\": {", stream);
     for (unsigned i = 0; i < SOAK_CHECKS; i++) {
         fprintf(stream, "%s\"%s\": {\"verdict\": \"%s\", \"words\": ", i > 0 ? ", " : "",
@@ -510,7 +520,10 @@ void soak_report_failure(const struct soak_run *run)
         fprintf(stderr, "  (thread %u, op %" PRId64 ")\n", events[i].thread,
                 (int64_t) (int32_t) atomic_load(&events[i].event->op));
     }
-    fprintf(stderr, "  To repeat it: %s\n", repeat_command(run, command));
+    fprintf(stderr,
+            "  What is on the disk was left: reop_soak.* in %s\n"
+            "  To repeat it: %s\n",
+            run->options->folder, repeat_command(run, command));
 }
 
 static void print_text(const struct soak_run *run,
