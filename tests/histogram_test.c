@@ -521,6 +521,53 @@ Test(statistics, drift_is_seen_and_noise_is_not)
     cr_assert_gt(imagined, 0);
 }
 
+/* Memory that grows, memory that does not, and one value among them that is far off. */
+Test(statistics, slope_is_the_trend_and_not_its_outliers)
+{
+    static double x[40], flat[40], rising[40];
+    uint64_t random = SEED;
+    unsigned held = 0, imagined = 0, seen = 0;
+    struct statistics_slope slope;
+
+    for (unsigned round = 0; round < 400; round++) {
+        for (unsigned i = 0; i < 40; i++) {
+            x[i] = 10 * i;
+            flat[i] = 1000 + (double) (arrivals_random(&random) % 100);
+            rising[i] = flat[i] + 2 * x[i];
+        }
+        rising[7] += 100000;
+        statistics_slope(x, flat, 40, &slope);
+        imagined += slope.trend;
+        statistics_slope(x, rising, 40, &slope);
+        seen += slope.trend;
+        held += slope.low <= 2 && slope.high >= 2;
+    }
+    cr_log_info("seed %u: of 400, %u held, %u seen, %u imagined", SEED, held, seen, imagined);
+    cr_assert_eq(seen, 400);
+    cr_assert_gt(held, 360); /* 95 % of 400 are 380 */
+    cr_assert_lt(imagined, 40);
+    cr_assert_gt(imagined, 0);
+}
+
+Test(statistics, slope_of_a_straight_line_is_exact)
+{
+    static double x[STATISTICS_POINTS_MAX], y[STATISTICS_POINTS_MAX];
+    struct statistics_slope slope;
+
+    for (unsigned i = 0; i < STATISTICS_POINTS_MAX; i++) {
+        x[i] = i;
+        y[i] = 5 - 0.25 * i;
+    }
+    statistics_slope(x, y, STATISTICS_POINTS_MAX, &slope);
+    cr_assert_float_eq(slope.slope, -0.25, 1e-12);
+    cr_assert_float_eq(slope.low, -0.25, 1e-12);
+    cr_assert_float_eq(slope.high, -0.25, 1e-12);
+    cr_assert(slope.trend);
+    statistics_slope(x, y, 1, &slope);
+    cr_assert_eq(slope.slope, 0);
+    cr_assert(!slope.trend);
+}
+
 Test(statistics, line_has_the_slope_of_its_points)
 {
     struct statistics_line line = {0};
