@@ -73,14 +73,14 @@ static void end(struct soak_run *run, enum soak_end how, const char *format, ...
     run->end = how;
 }
 
-static void hung(struct soak_run *run, unsigned still)
+static void hung(struct soak_run *run, unsigned still, const struct pulse *pulse)
 {
     static const char *const thread_names[] = {"driving thread 0", "driving thread 1",
                                                "conducting thread"};
 
     process_kill(&run->child);
     end(run, SOAK_HUNG, "the %s of the child stood still for %.0f s, and the child was killed",
-        thread_names[still], (double) (run->options->limit_ns + SLACK_NS) / SOAK_NS);
+        thread_names[still], (double) pulse->still_ns[still] / SOAK_NS);
 }
 
 static void ended(struct soak_run *run)
@@ -120,7 +120,7 @@ static bool supervise(struct soak_run *run)
         }
         still = standing_still(run, &pulse);
         if (still < SOAK_THREADS) {
-            hung(run, still);
+            hung(run, still, &pulse);
             break;
         }
         if (platform_stop_signal() != 0)

@@ -98,7 +98,6 @@ enum soak_step {
     SOAK_STEP_AGAIN, /* submitted once more, for the rest or for a second look */
     SOAK_STEP_CANCEL,
     SOAK_STEP_REAP,
-    SOAK_STEP_ANSWERED, /* by the submit */
     SOAK_STEP_RELEASE,
     SOAK_STEP_PHASE,
     SOAK_STEP_QUIET,
@@ -114,7 +113,8 @@ extern const char *const soak_step_names[SOAK_STEPS];
 struct soak_event {
     _Atomic int64_t ns;
     _Atomic int64_t detail;
-    _Atomic uint32_t op; /* its number, or UINT32_MAX */
+    _Atomic uint32_t
+        other; /* a thread's event: the op's number, or UINT32_MAX; an op's: the thread */
     _Atomic uint32_t step;
 };
 

@@ -79,7 +79,7 @@ static void note_in(struct soak_event *event, const struct soak_driver *driver, 
 {
     atomic_store_explicit(&event->ns, driver->now_ns, memory_order_relaxed);
     atomic_store_explicit(&event->detail, detail, memory_order_relaxed);
-    atomic_store_explicit(&event->op, number, memory_order_relaxed);
+    atomic_store_explicit(&event->other, number, memory_order_relaxed);
     atomic_store_explicit(&event->step, step, memory_order_relaxed);
 }
 

@@ -83,7 +83,7 @@ REPORT_PRINTF(3, 4)
 _Noreturn void soak_fail(enum soak_check check, const struct soak_op *op, const char *format, ...);
 void soak_note(struct soak_driver *driver, enum soak_step step, struct soak_op *op, int64_t detail);
 void soak_beat(struct soak_driver *driver);
-/* False: the file could not be opened so. */
+/* 0 or -errno. */
 int soak_open(struct soak_file *file, uint32_t flags);
 
 static inline void soak_count(_Atomic uint64_t *counter, uint64_t by)

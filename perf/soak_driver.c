@@ -244,7 +244,7 @@ static bool guards_intact(const struct soak_op *op)
 
 static void landed(struct soak_driver *driver, reop_op *op);
 
-static void seed_defects(struct soak_driver *driver)
+static void seed_defects(void)
 {
     uint64_t ops = atomic_fetch_add_explicit(&work.defect_ops, 1, memory_order_relaxed);
     reop_handle handle;
@@ -253,7 +253,6 @@ static void seed_defects(struct soak_driver *driver)
         alloc_count_control();
     if (defect(SOAK_DEFECT_DESCRIPTOR, DEFECT_OPS))
         platform_open_input(work.files[SOAK_CACHED].path, &handle);
-    (void) driver;
 }
 
 static reop_status submit(const struct soak_op *op)
@@ -301,7 +300,7 @@ static void launch(struct soak_driver *driver, struct soak_op *op, enum soak_ste
                   platform_words(submitted->result, submitted->os_error));
     if (status == REOP_DONE)
         soak_fail(SOAK_CONSERVATION, op, "answered DONE, on an engine without REOP_ENGINE_INLINE");
-    seed_defects(driver);
+    seed_defects();
 }
 
 void driver_read(struct soak_driver *driver, struct soak_op *op)

@@ -34,7 +34,7 @@ static const char help[] =
     "  --fault-rate P    share of the ops that fail in a fault window, like 0.05 (0.05)\n"
     "  --limit TIME      an op that takes longer is lost; a child that stands still so long and 5 "
     "s\n"
-    "                    more hangs (10s)\n"
+    "                    more hangs (30s)\n"
     "  --phase N         begin with phase N of the plan, as a failure names it (0)\n"
     "  --report FILE     append a JSON line every 10 s; the first says what was run and where\n"
     "  --json            print the result as one JSON object\n"
@@ -191,7 +191,7 @@ static bool fits(int argc, char *const *argv, struct soak_options *options)
 enum options_verdict soak_options_read(int argc, char *argv[], struct soak_options *options_out)
 {
     struct soak_options options = {
-        .seed = 1, .read_percent = 50, .fault_share = 0.05, .limit_ns = 10 * SOAK_NS};
+        .seed = 1, .read_percent = 50, .fault_share = 0.05, .limit_ns = 30 * SOAK_NS};
     int answer;
 
     opterr = 0;

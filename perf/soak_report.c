@@ -19,9 +19,8 @@
 #define KINDS         8u
 
 const char *const soak_step_names[SOAK_STEPS] = {
-    "none",      "acquired",       "submitted",       "submitted again", "cancel asked",
-    "came back", "answered",       "released",        "phase",           "quiet",
-    "opened",    "engine created", "engine destroyed"};
+    "none",     "acquired", "submitted", "submitted again", "cancel asked",   "came back",
+    "released", "phase",    "quiet",     "opened",          "engine created", "engine destroyed"};
 
 static struct {
     FILE *file;
@@ -270,7 +269,7 @@ static void put_trail(FILE *stream, const struct soak_run *run, const struct soa
 
         fputs(i > first ? ", " : "", stream);
         put_event(stream, run, event);
-        fprintf(stream, ", \"thread\": %" PRIu32 "}", atomic_load(&event->op));
+        fprintf(stream, ", \"thread\": %" PRIu32 "}", atomic_load(&event->other));
     }
     fputc(']', stream);
 }
@@ -316,7 +315,7 @@ static void put_events(FILE *stream, const struct soak_run *run)
         fputs(i > 0 ? ", " : "", stream);
         put_event(stream, run, events[i].event);
         fprintf(stream, ", \"thread\": %u, \"op\": %" PRId64 "}", events[i].thread,
-                (int64_t) (int32_t) atomic_load(&events[i].event->op));
+                (int64_t) (int32_t) atomic_load(&events[i].event->other));
     }
     fputc(']', stream);
 }
@@ -494,7 +493,7 @@ static void show_op(const struct soak_run *run, const struct soak_op *op)
         const struct soak_event *event = &op->trail[i % SOAK_TRAIL];
 
         show_event(run, event);
-        fprintf(stderr, "  (thread %" PRIu32 ")\n", atomic_load(&event->op));
+        fprintf(stderr, "  (thread %" PRIu32 ")\n", atomic_load(&event->other));
     }
 }
 
@@ -518,7 +517,7 @@ void soak_report_failure(const struct soak_run *run)
     for (unsigned i = 0; i < count; i++) {
         show_event(run, events[i].event);
         fprintf(stderr, "  (thread %u, op %" PRId64 ")\n", events[i].thread,
-                (int64_t) (int32_t) atomic_load(&events[i].event->op));
+                (int64_t) (int32_t) atomic_load(&events[i].event->other));
     }
     fprintf(stderr,
             "  What is on the disk was left: reop_soak.* in %s\n"
