@@ -152,10 +152,13 @@ static void audit_handles(void)
     same("MAPPINGS LEFT", before->mappings, now->mappings);
 }
 
+/* What is resident counts once each kind of phase has run at its full length. */
 void audit_sample(void)
 {
+    bool settled = atomic_load(&work.shared->phases) >= SOAK_KINDS;
+
     process_usage(&work.shared->usage);
-    if (work.measuring && work.shared->usage.resident_kib >= 0)
+    if (settled && work.shared->usage.resident_kib >= 0)
         soak_series_add(&work.shared->memory,
                         (double) (platform_now_ns() - work.shared->start_ns) / SOAK_NS,
                         (double) work.shared->usage.resident_kib);

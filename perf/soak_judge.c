@@ -11,7 +11,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define ENOUGH_SECONDS   600.0
+#define DRIFT_SECONDS    600.0
+#define MEMORY_SECONDS   1800.0
 #define ENOUGH_POINTS    32u
 #define GROWTH_KIB       64.0 /* an hour */
 #define SLOWER           1.10
@@ -59,11 +60,11 @@ static void judge_memory(const struct soak_shared *shared, struct soak_judgement
         say(judgement, SOAK_UNJUDGED, "not known on this system");
         return;
     }
-    if (covered(&shared->memory) < ENOUGH_SECONDS || shared->memory.count < ENOUGH_POINTS) {
+    if (covered(&shared->memory) < MEMORY_SECONDS || shared->memory.count < ENOUGH_POINTS) {
         say(judgement, SOAK_UNJUDGED,
             "too short to judge: %.0f s of %.0f; %" PRId64 " KiB resident, %+" PRId64
             " since the warm-up",
-            covered(&shared->memory), ENOUGH_SECONDS, shared->usage.resident_kib,
+            covered(&shared->memory), MEMORY_SECONDS, shared->usage.resident_kib,
             shared->usage.resident_kib - shared->baseline.resident_kib);
         return;
     }
@@ -94,11 +95,11 @@ static void judge_drift(const struct soak_shared *shared, struct soak_judgement 
 {
     struct statistics_ratio op, machine;
 
-    if (covered(&shared->drift) < ENOUGH_SECONDS || shared->drift.count < ENOUGH_POINTS ||
+    if (covered(&shared->drift) < DRIFT_SECONDS || shared->drift.count < ENOUGH_POINTS ||
         shared->delay.count < ENOUGH_POINTS) {
         say(judgement, SOAK_UNJUDGED,
             "too short to judge: %.0f s of %.0f, %" PRIu32 " points of %u", covered(&shared->drift),
-            ENOUGH_SECONDS, shared->drift.count, ENOUGH_POINTS);
+            DRIFT_SECONDS, shared->drift.count, ENOUGH_POINTS);
         return;
     }
     op = last_to_first(&shared->drift);
