@@ -193,8 +193,8 @@ struct soak_shared {
     _Atomic uint64_t phases, audits;
     _Atomic uint32_t ran[SOAK_RAN]; /* the kinds of the first phases, from 1; 0: not yet */
     _Atomic int64_t measured_ns;    /* since the warm-up ended */
-    _Atomic int64_t allocations; /* since then, without create and destroy calls; -1: not known */
-    _Atomic uint64_t excused;    /* those in create and destroy calls */
+    _Atomic int64_t allocations;    /* since then, without the excused; -1: not known */
+    _Atomic uint64_t excused;       /* those while an engine was created and destroyed */
     _Atomic uint64_t blocks_total, blocks_wrapped;
     _Atomic uint64_t use_highest, use_started;
     _Atomic uint64_t unreadable; /* blocks that an injected fault keeps from being read back */

@@ -179,7 +179,8 @@ static void judge_counts(const struct soak_shared *shared, struct soak_judgement
         say(&judgements[SOAK_ALLOCATIONS], SOAK_UNJUDGED, "cannot be counted in this build");
     else
         say(&judgements[SOAK_ALLOCATIONS], SOAK_PASS,
-            "%" PRId64 " since the warm-up, and %" PRIu64 " in create and destroy calls",
+            "%" PRId64 " since the warm-up, and %" PRIu64
+            " while engines were created and destroyed",
             allocations, atomic_load(&shared->excused));
 }
 
