@@ -23,11 +23,14 @@ struct scene {
     unsigned long long succeeded, failed, cancelled;
 };
 
+/* With the number of this process: others may trace into the same file. */
 static void mark(const char *text)
 {
+    char line[64];
     DWORD written;
 
-    WriteFile(GetStdHandle(STD_ERROR_HANDLE), text, (DWORD) strlen(text), &written, NULL);
+    snprintf(line, sizeof line, "mark: %04lx %s\n", (unsigned long) GetCurrentProcessId(), text);
+    WriteFile(GetStdHandle(STD_ERROR_HANDLE), line, (DWORD) strlen(line), &written, NULL);
 }
 
 static void must(int error, const char *what)
@@ -133,11 +136,11 @@ int main(int argc, char *argv[])
     open_pipe(&scene);
     run(&scene, WARM_UP);
 
-    mark("mark: steady\n");
+    mark("steady");
     run(&scene, (unsigned) atoi(argv[2]));
-    mark("mark: control\n");
+    mark("control");
     block = malloc(12345);
-    mark("mark: end\n");
+    mark("end");
     free(block);
 
     printf("%s: %llu succeeded, %llu failed, %llu cancelled\n", reop_engine_backend(scene.engine),

@@ -27,6 +27,9 @@ void runner_quit(int exit_code)
     _exit(exit_code);
 }
 
+/* On a busy machine Wine fails to start a process now and then, with ERROR_INTERNAL_ERROR. */
+#define START_TRIES 5
+
 static bool start(size_t number, size_t parameter, PROCESS_INFORMATION *process_out)
 {
     STARTUPINFOW startup = {.cb = sizeof startup};
@@ -37,7 +40,13 @@ static bool start(size_t number, size_t parameter, PROCESS_INFORMATION *process_
         return false;
     swprintf(line, sizeof line / sizeof line[0], L"\"%ls\" --child %llu %llu", path,
              (unsigned long long) number, (unsigned long long) parameter);
-    return CreateProcessW(path, line, NULL, NULL, TRUE, 0, NULL, NULL, &startup, process_out);
+    for (int i = 0; i < START_TRIES; i++) {
+        if (CreateProcessW(path, line, NULL, NULL, TRUE, 0, NULL, NULL, &startup, process_out))
+            return true;
+        fprintf(stderr, "CreateProcess: error %lu\n", (unsigned long) GetLastError());
+        Sleep(100);
+    }
+    return false;
 }
 
 struct runner_end runner_process(const struct runner_test *test, size_t number, size_t parameter,
@@ -49,10 +58,8 @@ struct runner_end runner_process(const struct runner_test *test, size_t number, 
     DWORD code;
 
     fflush(NULL);
-    if (!start(number, parameter, &process)) {
-        fprintf(stderr, "CreateProcess: error %lu\n", (unsigned long) GetLastError());
+    if (!start(number, parameter, &process))
         return end;
-    }
     if (WaitForSingleObject(process.hProcess, timeout_ms) == WAIT_TIMEOUT) {
         TerminateProcess(process.hProcess, RUNNER_FAILED);
         WaitForSingleObject(process.hProcess, INFINITE);
