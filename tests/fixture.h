@@ -139,6 +139,9 @@ void fixture_sleep_ms(int64_t ms);
 uint64_t fixture_seed(void);
 uint64_t fixture_random(uint64_t *state);
 
+/* clock() is the time of this process, as C says, and not the time of day, as Windows does. */
+extern const bool fixture_clock_is_honest;
+
 bool fixture_sanitized(void); /* this build */
 bool fixture_thread_sanitized(void);
 /* full, or less: a twentieth under a sanitizer, and REOP_TEST_SCALE percent of that. */

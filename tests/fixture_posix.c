@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+const bool fixture_clock_is_honest = true;
+
 const struct fixture_backend fixture_table[] = {
     {"uring", REOP_BACKEND_URING, FIXTURE_STREAMS},
     {"uring defer", REOP_BACKEND_URING, REOP_ENGINE_DEFER | FIXTURE_STREAMS},

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <windows.h>
 
+const bool fixture_clock_is_honest = false;
+
 #define PIPE_SIZE 65536u
 #define PATH_SIZE 1024
 

@@ -78,7 +78,8 @@ static void run_all(const char *name, uint32_t what, uint32_t flags,
     cr_assert_gt(runs, 1);
 }
 
-/* Takes minutes, and is for runs that have them. */
+/* Takes minutes, and is for runs that have them. So are the tests' time-outs: who goes round in
+ * circles or sleeps for ever is found by the coroutines. */
 static void run_all_if_long(const char *name, uint32_t what, uint32_t flags,
                             void (*scenario)(struct model *))
 {
@@ -168,7 +169,7 @@ static const enum reop_kind reads[3] = {REOP_KIND_READ, REOP_KIND_READ, REOP_KIN
 static const enum reop_kind mixed[3] = {REOP_KIND_WRITE, REOP_KIND_NATIVE, REOP_KIND_POST};
 static const enum reop_kind syncs[3] = {REOP_KIND_SYNC, REOP_KIND_READ, REOP_KIND_POST};
 
-Test(nt_exhaustive, one_op_submitted_here_and_reaped_there, .timeout = 300)
+Test(nt_exhaustive, one_op_submitted_here_and_reaped_there, .timeout = 7200)
 {
     static const enum reop_kind native[3] = {REOP_KIND_NATIVE};
     const uint32_t what = CALLS | WARNINGS | ENDS | MODES | BLOCKS;
@@ -182,7 +183,7 @@ Test(nt_exhaustive, one_op_submitted_here_and_reaped_there, .timeout = 300)
     play_ops("a sync", 1, syncs, 0, REOP_ENGINE_INLINE);
 }
 
-Test(nt_exhaustive, two_ops_submitted_here_and_reaped_there, .timeout = 120)
+Test(nt_exhaustive, two_ops_submitted_here_and_reaped_there, .timeout = 7200)
 {
     play_ops("two reads", 2, reads, CALLS | ENDS | MODES | BATCHES, 0);
     play_ops("two reads", 2, reads, CALLS | ENDS | MODES | BATCHES, REOP_ENGINE_INLINE);
@@ -192,7 +193,7 @@ Test(nt_exhaustive, two_ops_submitted_here_and_reaped_there, .timeout = 120)
     play_ops_if_long("two reads", 2, reads, CALLS | WARNINGS | ENDS | MODES | BATCHES, 0);
 }
 
-Test(nt_exhaustive, three_ops_submitted_here_and_reaped_there, .timeout = 120)
+Test(nt_exhaustive, three_ops_submitted_here_and_reaped_there, .timeout = 7200)
 {
     play_ops("three reads", 3, reads, BATCHES, 0);
     play_ops("a write and two reads", 3,
@@ -229,7 +230,7 @@ static void relaunch_and_cancel(struct model *model)
     play(&duet, submit_reap_and_submit_again);
 }
 
-Test(nt_exhaustive, cancel_reaches_the_launch_it_was_meant_for_or_none, .timeout = 120)
+Test(nt_exhaustive, cancel_reaches_the_launch_it_was_meant_for_or_none, .timeout = 7200)
 {
     static const enum reop_kind sync_only[3] = {REOP_KIND_SYNC};
 
@@ -262,7 +263,7 @@ static void two_and_a_cancel(struct model *model)
     play(&duet, submit_two_and_reap);
 }
 
-Test(nt_exhaustive, cancel_of_one_of_two, .timeout = 120)
+Test(nt_exhaustive, cancel_of_one_of_two, .timeout = 7200)
 {
     kinds[0] = kinds[1] = REOP_KIND_READ;
     run_all("two reads, one cancelled", CANCELS, 0, two_and_a_cancel);
@@ -306,7 +307,7 @@ static void two_posts(struct model *model)
     play(&duet, sleep_until_posted);
 }
 
-Test(nt_exhaustive, wakes_and_posts_reach_a_sleeper, .timeout = 120)
+Test(nt_exhaustive, wakes_and_posts_reach_a_sleeper, .timeout = 7200)
 {
     run_all("a wake", POSTS, 0, one_wake);
     run_all("a wake", POSTS, REOP_ENGINE_SINGLE_THREAD, one_wake);
@@ -365,7 +366,7 @@ static void two_reap_until_stopped(struct model *model)
     play(&duet, submit_and_stop);
 }
 
-Test(nt_exhaustive, stop_ends_every_reap, .timeout = 120)
+Test(nt_exhaustive, stop_ends_every_reap, .timeout = 7200)
 {
     run_all("a read and a stop", CALLS | POSTS, 0, reap_and_stop);
     run_all("a read and a stop", CALLS | POSTS, REOP_ENGINE_SINGLE_THREAD, reap_and_stop);
