@@ -234,6 +234,8 @@ uint64_t soak_sum(const struct soak_shared *shared, size_t field_offset);
 
 /* --- reporting, in the parent --- */
 
+const char *soak_op_kind(uint32_t kind); /* of enum reop_kind, what is used here */
+
 enum soak_end {
     SOAK_ENDED,   /* it went through */
     SOAK_STOPPED, /* by a signal to the parent */

@@ -307,9 +307,10 @@ static void watch(int64_t now_ns)
 
     for (uint32_t i = 0; i < atomic_load(&work.shared->op_count); i++) {
         struct soak_op *op = &work.shared->ops[i];
+        bool in_flight = atomic_load(&op->state) == SOAK_IN_FLIGHT; /* then its time is set */
         int64_t age_ns = now_ns - atomic_load(&op->submit_ns);
 
-        if (atomic_load(&op->state) != SOAK_IN_FLIGHT || age_ns < work.options->limit_ns)
+        if (!in_flight || age_ns < work.options->limit_ns)
             continue;
         list_stuck(work.files[op->target].engine, stuck, sizeof stuck);
         soak_fail(SOAK_LOST, op, "op %" PRIu32 " has not come back for %.1f s; %s", i,

@@ -113,7 +113,6 @@ void driver_cancel_any(struct soak_driver *driver);
 /* How many came back. */
 int driver_reap(struct soak_driver *driver, enum soak_engine engine, int64_t timeout_ns);
 void driver_drain(struct soak_driver *driver);
-bool driver_poisoned(const struct soak_op *op);
 
 static inline uint32_t driver_draw(struct soak_driver *driver, uint32_t limit)
 {

@@ -34,17 +34,6 @@ static uint32_t number_of(const struct soak_op *op)
     return (uint32_t) (op - work.shared->ops);
 }
 
-static const char *kind_name(uint32_t kind)
-{
-    static const char *const names[] = {[REOP_KIND_NONE] = "nothing",
-                                        [REOP_KIND_READ] = "read",
-                                        [REOP_KIND_WRITE] = "write",
-                                        [REOP_KIND_SYNC_DATA] = "sync",
-                                        [REOP_KIND_POST] = "post"};
-
-    return names[kind];
-}
-
 unsigned char *driver_data(const struct soak_op *op)
 {
     return (unsigned char *) reop_op_buffer(op->op) + SOAK_EDGE;
@@ -89,7 +78,7 @@ static void poison_all(const struct soak_op *op)
         memcpy(data + at, &word, sizeof word);
 }
 
-bool driver_poisoned(const struct soak_op *op)
+static bool poisoned(const struct soak_op *op)
 {
     const struct context *context = reop_op_context(op->op);
     const unsigned char *data = driver_data(op);
@@ -144,7 +133,7 @@ struct soak_op *driver_acquire(struct soak_driver *driver, enum soak_pool pool)
         soak_fail(SOAK_REUSE, book,
                   "LAUNCHED WHILE FREE: its use number is %" PRIu64 " instead of %" PRIu64,
                   reop_op_use(op), atomic_load(&book->use) + 1);
-    if (!driver_poisoned(book))
+    if (!poisoned(book))
         soak_fail(SOAK_REUSE, book,
                   "WRITTEN AFTER RELEASE: the poison in its context or buffer has changed");
     soak_note(driver, SOAK_STEP_ACQUIRE, book, 0);
@@ -241,8 +230,6 @@ static bool guards_intact(const struct soak_op *op)
 }
 
 /* --- submit --- */
-
-static void landed(struct soak_driver *driver, reop_op *op);
 
 static void seed_defects(void)
 {
@@ -474,7 +461,7 @@ static void failed(struct soak_driver *driver, struct soak_op *op)
         }
     } else {
         soak_fail(result == -ENOSPC ? SOAK_ENVIRONMENT : SOAK_DATA, op, "%s of %s failed: %s",
-                  kind_name(op->kind), work.files[op->target].path,
+                  soak_op_kind(op->kind), work.files[op->target].path,
                   platform_words(result, op->op->os_error));
     }
     leave_write(op);
@@ -487,7 +474,7 @@ static void moved(struct soak_driver *driver, struct soak_op *op)
 
     if (result == 0 || result > op->size - op->done)
         soak_fail(SOAK_DATA, op, "%s of %" PRIu32 " bytes at %" PRIu64 " moved %" PRId64,
-                  kind_name(op->kind), op->size - op->done,
+                  soak_op_kind(op->kind), op->size - op->done,
                   (uint64_t) op->block * SOAK_BLOCK + op->done, result);
     op->done += (uint32_t) result;
     if (op->done < op->size) {
@@ -544,7 +531,7 @@ static void landed(struct soak_driver *driver, reop_op *op)
         moved(driver, book);
     } else {
         if (op->result != (book->kind == REOP_KIND_POST ? book->post : 0))
-            soak_fail(SOAK_DATA, book, "a %s came back with %" PRId64, kind_name(book->kind),
+            soak_fail(SOAK_DATA, book, "a %s came back with %" PRId64, soak_op_kind(book->kind),
                       op->result);
         finish(driver, book);
     }
@@ -561,7 +548,8 @@ int driver_reap(struct soak_driver *driver, enum soak_engine engine, int64_t tim
         if (!defect(SOAK_DEFECT_LOST, DEFECT_OPS))
             landed(driver, ops[i]);
     }
-    /* A system that has no memory just now gets another chance; ops that are late, no other. */
+    /* What the system has no room for just now stays queued, and is handed over again; if that does
+     * not help, the ops that wait for it are lost in the end. */
     if (count < 0 && count != -EAGAIN && count != -EBUSY && count != -ENOMEM)
         soak_fail(SOAK_CONSERVATION, NULL, "reaping: %s", platform_words(count, 0));
     return count < 0 ? 0 : count;

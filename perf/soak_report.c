@@ -16,11 +16,26 @@
 #define FACTS_WARNED  8u
 #define COMMAND_MAX   4608
 #define LIVE_NS       (SOAK_NS / 4)
-#define KINDS         8u
 
 const char *const soak_step_names[SOAK_STEPS] = {
     "none",     "acquired", "submitted", "submitted again", "cancel asked",   "came back",
     "released", "phase",    "quiet",     "opened",          "engine created", "engine destroyed"};
+
+const char *soak_op_kind(uint32_t kind)
+{
+    switch (kind) {
+    case REOP_KIND_READ:
+        return "read";
+    case REOP_KIND_WRITE:
+        return "write";
+    case REOP_KIND_SYNC_DATA:
+        return "sync";
+    case REOP_KIND_POST:
+        return "post";
+    default:
+        return "nothing";
+    }
+}
 
 static struct {
     FILE *file;
@@ -338,11 +353,6 @@ static const struct soak_op *op_to_show(const struct soak_run *run)
     return oldest;
 }
 
-static const char *const kinds[KINDS] = {
-    [REOP_KIND_NONE] = "nothing",   [REOP_KIND_READ] = "read",     [REOP_KIND_WRITE] = "write",
-    [REOP_KIND_READV] = "readv",    [REOP_KIND_WRITEV] = "writev", [REOP_KIND_SYNC] = "sync",
-    [REOP_KIND_SYNC_DATA] = "sync", [REOP_KIND_POST] = "post",
-};
 static const char *const states[] = {"free", "held", "in flight"};
 
 static void put_op(FILE *stream, const struct soak_run *run, const struct soak_op *op)
@@ -352,7 +362,7 @@ static void put_op(FILE *stream, const struct soak_run *run, const struct soak_o
             ", \"kind\": \"%s\", \"file\": %" PRIu32 ", \"block\": %" PRIu32
             ", \"blocks\": %" PRIu32 ", \"bytes\": %" PRIu32 ", \"done\": %" PRIu32,
             op - run->shared->ops, states[atomic_load(&op->state) % 3], atomic_load(&op->use),
-            kinds[op->kind % KINDS], op->target, op->block, op->block_count, op->size, op->done);
+            soak_op_kind(op->kind), op->target, op->block, op->block_count, op->size, op->done);
     put_trail(stream, run, op);
     fputc('}', stream);
 }
@@ -488,7 +498,7 @@ static void show_op(const struct soak_run *run, const struct soak_op *op)
             "  op %td: %s, use %" PRIu64 ", %s, file %" PRIu32 ", block %" PRIu32 " and %" PRIu32
             " in all, %" PRIu32 " of %" PRIu32 " bytes. Its last steps:\n",
             op - run->shared->ops, states[atomic_load(&op->state) % 3], atomic_load(&op->use),
-            kinds[op->kind % KINDS], op->target, op->block, op->block_count, op->done, op->size);
+            soak_op_kind(op->kind), op->target, op->block, op->block_count, op->done, op->size);
     for (uint32_t i = count > SOAK_TRAIL ? count - SOAK_TRAIL : 0; i < count; i++) {
         const struct soak_event *event = &op->trail[i % SOAK_TRAIL];
 
