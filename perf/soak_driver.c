@@ -427,11 +427,18 @@ static void finish_write(struct soak_driver *driver, struct soak_op *op)
     soak_count(&driver->tally->bytes_written, op->size);
 }
 
-/* The rest of a short transfer did not get there. */
+/* A write that failed did nothing, and the one before it, which was short, ended where it ended. A
+ * cancelled write may have ended anywhere. */
 static void leave_write(const struct soak_op *op)
 {
-    if (op->kind == REOP_KIND_WRITE && op->done % SOAK_BLOCK != 0)
-        block_of(op, op->done / SOAK_BLOCK)->stopped_inside = true;
+    uint32_t i = op->done / SOAK_BLOCK;
+
+    if (op->kind != REOP_KIND_WRITE)
+        return;
+    if (op->done % SOAK_BLOCK != 0)
+        block_of(op, i)->stopped_inside = true;
+    for (; i < op->block_count && op->op->result == -ECANCELED; i++)
+        block_of(op, i)->stopped_inside = true;
 }
 
 static void finish(struct soak_driver *driver, struct soak_op *op)
