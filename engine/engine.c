@@ -629,7 +629,7 @@ static inline bool reaps_plain(const reop_engine *engine, int64_t timeout_ns)
 {
     return atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
            timeout_ns <= 0 && engine->reap != NULL && atomic_load(&engine->attention) == 0 &&
-           engine->own.head == NULL && !(trace_on(io) | trace_on(queue) | trace_on(rundown));
+           engine->own.head == NULL && !trace_on_in_reap();
 }
 
 int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)

@@ -48,8 +48,8 @@
     EVENT(10, file, rundown, 0, 4, TRACE_INFO, file)                                               \
     EVENT(11, counters, rundown, 0, 4, TRACE_INFO, counters)
 
-/* FIELD(type, name). op, file, engine and pool are addresses. What matters most is in the first six:
- * bpftrace sees no more of a probe's arguments. */
+/* FIELD(type, name). op, file, engine and pool are addresses. What matters most is in the first
+ * six: bpftrace sees no more of a probe's arguments. */
 #define TRACE_FIELDS_io_start(FIELD)                                                               \
     FIELD(hex64, op)                                                                               \
     FIELD(u64, use)                                                                                \
@@ -162,7 +162,11 @@ TRACE_KEYWORDS(TRACE_SWITCH)
 #undef TRACE_SWITCH
 
 /* No partner: a site may be a moment late. */
-#define trace_on(keyword) (atomic_load_explicit(&trace_switch_##keyword, memory_order_relaxed) != 0)
+#define trace_switch(keyword) atomic_load_explicit(&trace_switch_##keyword, memory_order_relaxed)
+#define trace_on(keyword)     (trace_switch(keyword) != 0)
+
+/* For a reap, which has events of three keywords: with one branch. */
+#define trace_on_in_reap() ((trace_switch(io) | trace_switch(queue) | trace_switch(rundown)) != 0)
 
 /* struct trace_io_start and so on: an event's payload, byte by byte. */
 #define TRACE_MEMBER(type, name) trace_##type name;

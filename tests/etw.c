@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "etw.h"
 
+#include "check.h"
 #include "sync.h"
-
-#include <criterion/criterion.h>
 
 #include <string.h>
 
@@ -53,7 +52,7 @@ static uint64_t take(struct reader *reader, uint32_t size)
 {
     uint64_t value = 0;
 
-    cr_assert_leq(size, (size_t) (reader->end - reader->at), "an event ends in its middle");
+    REOP_CHECK(size <= (size_t) (reader->end - reader->at), "etw: an event ends in its middle");
     for (uint32_t i = 0; i < size; i++)
         value |= (uint64_t) reader->at[i] << 8 * i;
     reader->at += size;
@@ -65,9 +64,9 @@ static void take_name(struct reader *reader, char name[32])
     size_t room = (size_t) (reader->end - reader->at);
     const unsigned char *end = memchr(reader->at, 0, room);
 
-    cr_assert_not_null(end, "a name without an end");
-    cr_assert(end > reader->at && end - reader->at < 32, "a name of %d bytes",
-              (int) (end - reader->at));
+    REOP_CHECK(end != NULL, "etw: a name without an end");
+    REOP_CHECK(end > reader->at && end - reader->at < 32, "etw: a name of %d bytes",
+               (int) (end - reader->at));
     memcpy(name, reader->at, (size_t) (end - reader->at) + 1);
     reader->at = end + 1;
 }
@@ -77,7 +76,7 @@ static struct reader open_metadata(const void *metadata, uint32_t size)
 {
     struct reader reader = {metadata, (const unsigned char *) metadata + size};
 
-    cr_assert_eq(take(&reader, 2), size, "metadata of another size than it says");
+    REOP_CHECK(take(&reader, 2) == size, "etw: metadata of another size than it says");
     return reader;
 }
 
@@ -92,12 +91,13 @@ void etw_decode_metadata(const void *metadata, uint32_t size, struct etw_event *
     while (reader.at < reader.end) {
         struct etw_field *field = &event->fields[event->field_count++];
 
-        cr_assert_leq(event->field_count, ETW_FIELDS_MAX);
+        REOP_CHECK(event->field_count <= ETW_FIELDS_MAX, "etw: %s has too many fields",
+                   event->name);
         take_name(&reader, field->name);
         field->in = (uint8_t) take(&reader, 1);
         field->out = field->in & 0x80 ? (uint8_t) take(&reader, 1) : 0;
         field->in &= 0x7f;
-        cr_assert_lt(field->out, 0x80, "%s: a tag nobody writes", field->name);
+        REOP_CHECK(field->out < 0x80, "etw: %s has a tag, which nobody writes", field->name);
     }
 }
 
@@ -108,7 +108,8 @@ static void take_value(struct reader *reader, struct etw_field *field)
                                     [8] = 4, [9] = 8, [10] = 8, [20] = 4, [21] = 8};
     uint32_t size = field->in < sizeof sizes ? sizes[field->in] : 0;
 
-    cr_assert_neq(size, 0, "%s: type %u is not one of ours", field->name, (unsigned) field->in);
+    REOP_CHECK(size != 0, "etw: %s is of type %u, which is not one of ours", field->name,
+               (unsigned) field->in);
     field->value = take(reader, size);
     if (field->in < 10 && field->in % 2 == 1 && size < 8) /* signed */
         field->value =
@@ -124,12 +125,11 @@ static void decode(const EVENT_DATA_DESCRIPTOR *data, ULONG count, struct etw_ev
 {
     struct reader name, payload;
 
-    cr_assert_eq(count, 3, "%u parts", (unsigned) count);
-    cr_assert_eq(data[0].Reserved, 2, "the first part is not a provider's");
-    cr_assert_eq(data[1].Reserved, 1, "the second part is not an event's");
-    cr_assert_eq(data[2].Reserved, 0, "the third part is no payload");
-    cr_assert_eq(data[0].Size, traits_size, "not the provider of SetTraits");
-    cr_assert_arr_eq(bytes_of(&data[0]), traits, data[0].Size, "not the provider of SetTraits");
+    REOP_CHECK(count == 3 && data[0].Reserved == 2 && data[1].Reserved == 1 &&
+                   data[2].Reserved == 0,
+               "etw: not a provider, an event and a payload");
+    REOP_CHECK(data[0].Size == traits_size && memcmp(bytes_of(&data[0]), traits, traits_size) == 0,
+               "etw: not the provider of SetTraits");
     name = open_metadata(bytes_of(&data[0]), data[0].Size);
     take_name(&name, event->provider);
     etw_decode_metadata(bytes_of(&data[1]), data[1].Size, event);
@@ -137,16 +137,17 @@ static void decode(const EVENT_DATA_DESCRIPTOR *data, ULONG count, struct etw_ev
     payload.end = payload.at + data[2].Size;
     for (uint32_t i = 0; i < event->field_count; i++)
         take_value(&payload, &event->fields[i]);
-    cr_assert_eq(payload.at, payload.end, "%s: bytes behind the last field", event->name);
+    REOP_CHECK(payload.at == payload.end, "etw: %s has bytes behind the last field", event->name);
 }
 
 uint64_t etw_value(const struct etw_event *event, const char *name)
 {
-    for (uint32_t i = 0; i < event->field_count; i++)
-        if (strcmp(event->fields[i].name, name) == 0)
-            return event->fields[i].value;
-    cr_assert_fail("%s has no field %s", event->name, name);
-    return 0;
+    uint32_t i = 0;
+
+    while (i < event->field_count && strcmp(event->fields[i].name, name) != 0)
+        i++;
+    REOP_CHECK(i < event->field_count, "etw: %s has no field %s", event->name, name);
+    return event->fields[i].value;
 }
 
 /* --- the calls -------------------------------------------------------------------------------- */
@@ -161,7 +162,7 @@ ULONG EVNTAPI EventRegister(LPCGUID guid, PENABLECALLBACK new_callback, PVOID ne
                             PREGHANDLE handle_out)
 {
     take_lock();
-    cr_assert_eq(registered, 0, "registered twice");
+    REOP_CHECK(registered == 0, "etw: registered twice");
     provider = *guid;
     callback = new_callback;
     context = new_context;
@@ -181,7 +182,11 @@ ULONG EVNTAPI EventRegister(LPCGUID guid, PENABLECALLBACK new_callback, PVOID ne
 ULONG EVNTAPI EventUnregister(REGHANDLE handle)
 {
     take_lock();
-    cr_assert_eq(handle, registered, "unregisters what is not registered");
+    REOP_CHECK(handle == registered, "etw: unregisters what is not registered");
+    if (handler != NULL) { /* a session may come, and ask, until the last moment */
+        tell(1);
+        tell(CAPTURED_STATE);
+    }
     registered = 0;
     etw_counts.unregistered++;
     sync_unlock(&lock);
@@ -191,9 +196,8 @@ ULONG EVNTAPI EventUnregister(REGHANDLE handle)
 ULONG EVNTAPI EventSetInformation(REGHANDLE handle, EVENT_INFO_CLASS class, PVOID information,
                                   ULONG size)
 {
-    cr_assert_eq(handle, registered);
-    cr_assert_eq(class, 2, "class %d", (int) class);
-    cr_assert_leq(size, sizeof traits);
+    REOP_CHECK(handle == registered && class == 2 && size <= sizeof traits,
+               "etw: information of class %d and %u bytes", (int) class, (unsigned) size);
     if (traits_refused)
         return 87;
     memcpy(traits, information, size);
@@ -235,10 +239,9 @@ ULONG EVNTAPI EventWriteTransfer(REGHANDLE handle, PCEVENT_DESCRIPTOR descriptor
         etw_counts.failed++;
         return NO_SYSTEM_RESOURCES;
     }
-    cr_assert_null(related);
-    cr_assert_eq(descriptor->Channel, 11);
-    cr_assert(descriptor->Level >= 1 && descriptor->Level <= 5);
-    cr_assert_neq(descriptor->Keyword, 0);
+    REOP_CHECK(related == NULL && descriptor->Channel == 11 && descriptor->Level >= 1 &&
+                   descriptor->Level <= 5 && descriptor->Keyword != 0,
+               "etw: a descriptor that is not one of ours");
     if (activity != NULL)
         event.activity = *activity;
     event.described = traits_size != 0;

@@ -2,10 +2,10 @@
  *
  * A strict double of ETW, with one session, in place of the system's: Wine's answers success to
  * everything and drops it. It is stricter than Windows where Windows is silent: what it cannot
- * decode, by the layout of TraceLogging and by nothing of the library's, fails the test.
+ * decode, by the layout of TraceLogging and by nothing of the library's, ends the program.
  *
  * While it calls back it holds the lock that EventRegister and EventUnregister take, as Windows
- * does, so that a provider that would deadlock there does so here.
+ * does, so that a provider that would deadlock there does so here; and inside both it calls back.
  */
 #ifndef ETW_H
 #define ETW_H
@@ -66,7 +66,7 @@ uint32_t etw_traits(unsigned char traits[64]); /* of it; answers their size */
 /* The metadata alone, for which any event may be asked. */
 void etw_decode_metadata(const void *metadata, uint32_t size, struct etw_event *event_out);
 
-/* Fails the test when there is no such field. */
+/* There has to be such a field. */
 uint64_t etw_value(const struct etw_event *event, const char *name);
 
 #endif
