@@ -85,8 +85,9 @@ struct engine_cancel {
 enum file_gate { FILE_SHUT, FILE_OPEN, FILE_PLAIN };
 
 struct reop_file {
-    /* The counts go on when the place is used again: an engine's are the sum of its files'. */
-    reop_engine *engine;
+    /* A cache line for what a submit and a landing look at. The counts go on when the place is used
+     * again: an engine's are the sum of its files'. */
+    _Alignas(64) reop_engine *engine;
     _Atomic uint64_t submitted; /* counted before the gates are checked, and taken back when they
                                  * refuse */
     _Atomic uint64_t completed;

@@ -302,21 +302,18 @@ static void print_table(uint32_t rounds)
     }
 }
 
-static void print_json(uint32_t rounds)
+/* A line per sample, as perf/compare/table.awk reads them: workload, contender, metric, round,
+ * value.
+ */
+static void print_samples(uint32_t rounds)
 {
-    printf("{\"rounds\": %u, \"object_count\": %u, \"patterns\": {", rounds, PATTERN_OBJECTS);
-    for (uint32_t pattern = 0; pattern < PATTERN_COUNT; pattern++) {
-        printf("%s\"%s\": {", pattern ? ", " : "", pattern_names[pattern]);
+    for (uint32_t pattern = 0; pattern < PATTERN_COUNT; pattern++)
         for (uint32_t contender = 0; contender < CONTENDERS; contender++)
-            printf("\"%s_ns\": {\"median\": %.3f, \"p10\": %.3f, \"p90\": %.3f}, ",
-                   contender_names[contender], median(pattern, contender, rounds),
-                   quantile(pattern, contender, rounds, 0.1),
-                   quantile(pattern, contender, rounds, 0.9));
-        printf("\"mimalloc_over_reop\": %.3f, \"target\": %.1f, \"a_over_a\": %.3f}",
-               ratio(pattern, MIMALLOC, rounds), targets[pattern],
-               ratio(pattern, REOP_AGAIN, rounds));
-    }
-    printf("}}\n");
+            for (uint32_t round = 0; round < rounds && samples[pattern][contender][round] > 0;
+                 round++)
+                printf("pool: %s\t%s\tns\t%u\t%.3f\n", pattern_names[pattern],
+                       contender_names[contender], (unsigned) round + 1,
+                       samples[pattern][contender][round]);
 }
 
 int main(int argc, char **argv)
@@ -324,11 +321,11 @@ int main(int argc, char **argv)
     char folder[4000];
     uint32_t rounds = 21;
     const char *only = NULL; /* the others then stay at 0 */
-    bool json = false;
+    bool as_samples = false;
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            json = true;
+        if (strcmp(argv[i], "--samples") == 0) {
+            as_samples = true;
         } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
             rounds = (uint32_t) strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
@@ -339,7 +336,7 @@ int main(int argc, char **argv)
         }
     }
     if (rounds == 0 || rounds > ROUNDS_MAX) {
-        fprintf(stderr, "usage: %s [--json] [--rounds 1..%u] [--only PATTERN]\n", argv[0],
+        fprintf(stderr, "usage: %s [--samples] [--rounds 1..%u] [--only PATTERN]\n", argv[0],
                 ROUNDS_MAX);
         return 2;
     }
@@ -347,7 +344,11 @@ int main(int argc, char **argv)
              strrchr(argv[0], '/') ? (int) (strrchr(argv[0], '/') + 1 - argv[0]) : 0, argv[0]);
     for (uint32_t round = 0; round < rounds; round++)
         time_round(round, folder, only);
+    if (as_samples) {
+        print_samples(rounds);
+        return 0;
+    }
     sort_samples(rounds);
-    json ? print_json(rounds) : print_table(rounds);
+    print_table(rounds);
     return 0;
 }

@@ -55,11 +55,13 @@ function table(workload,    i, contender, line) {
            "ratio", "(p10 to p90)", "instr", "calls", "p50 us", "p99 us"
     for (i = 1; i <= member_count[workload]; i++) {
         contender = members[workload, i]
-        if (!summary(workload, contender, "ns"))
-            continue
-        line = sprintf("%-44s %10.1f %21s", contender, median, sprintf("(%.1f to %.1f)", low, high))
-        ratios(workload, contender)
-        line = line sprintf(" %7.3f %17s", median, sprintf("(%.3f to %.3f)", low, high))
+        line = sprintf("%-44s %10s %21s", contender, "", "")
+        if (summary(workload, contender, "ns"))
+            line = sprintf("%-44s %10.1f %21s", contender, median, sprintf("(%.1f to %.1f)", low, high))
+        if (ratios(workload, contender))
+            line = line sprintf(" %7.3f %17s", median, sprintf("(%.3f to %.3f)", low, high))
+        else
+            line = line sprintf(" %7s %17s", "", "")
         line = line (summary(workload, contender, "instructions") ? sprintf(" %8.1f", median) : sprintf(" %8s", ""))
         line = line (summary(workload, contender, "calls") ? sprintf(" %6.3f", median) : sprintf(" %6s", ""))
         line = line (summary(workload, contender, "p50_ns") ? sprintf(" %9.1f", median / 1000) : "")
@@ -113,7 +115,8 @@ END {
         printf "{\"machine\":\"%s\",\"commit\":\"%s\",\"rounds\":%d,\"valid\":%s,\"results\":[\n", machine, commit, round_count, invalid == "" ? "true" : "false"
     for (i = 1; i <= workload_count; i++)
         if (as == "json") json(workloads[i])
-        else if (summary(workloads[i], members[workloads[i], 1], "ns")) table(workloads[i])
+        else if (summary(workloads[i], members[workloads[i], 1], "ns") ||
+                 summary(workloads[i], members[workloads[i], 1], "instructions")) table(workloads[i])
         else list_of(workloads[i])
     if (as == "json")
         print "\n]}"
