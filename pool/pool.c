@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Whoever sleeps in reop_acquire_wait(). On its own stack, and in the pool's queue until it is
  * done; all under waiters_lock. */
@@ -105,6 +106,7 @@ size_t reop_pool_footprint(const reop_pool_config *config)
 int reop_pool_create(const reop_pool_config *config, reop_pool **pool_out)
 {
     struct slab_plan plan;
+    const char *why = "";
     unsigned char *block;
     reop_pool *pool;
     void *owned;
@@ -116,10 +118,11 @@ int reop_pool_create(const reop_pool_config *config, reop_pool **pool_out)
     block = slab_create(config, &plan, &owned);
     if (block == NULL)
         return -ENOMEM;
+    if (config->flags & REOP_POOL_HUGE_PAGES) /* before the first touch */
+        why = sync_huge_pages(block, (size_t) plan.size);
+    memset(block, 0, (size_t) plan.buffers);
     pool = (reop_pool *) (void *) block;
-    pool->why = "";
-    if (config->flags & REOP_POOL_HUGE_PAGES)
-        pool->why = sync_huge_pages(block, (size_t) plan.size);
+    pool->why = why;
     pool->owned = owned;
     pool->lane_count = config->lane_count;
     pool_init(pool, block, &plan);

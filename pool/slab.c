@@ -8,7 +8,6 @@
 #include "lane.h"
 
 #include <mimalloc.h>
-#include <string.h>
 
 #define CACHE_LINE       64u
 #define SLOT_ALIGN       128u /* pairs of lines, which processors fetch together */
@@ -133,7 +132,6 @@ unsigned char *slab_create(const reop_pool_config *config, const struct slab_pla
                            void **owned_out)
 {
     unsigned char *memory = config->memory;
-    unsigned char *block;
 
     *owned_out = NULL;
     if (memory == NULL) {
@@ -142,9 +140,7 @@ unsigned char *slab_create(const reop_pool_config *config, const struct slab_pla
             return NULL;
         *owned_out = memory;
     }
-    block = memory + (align_up((uintptr_t) memory, plan->align) - (uintptr_t) memory);
-    memset(block, 0, (size_t) plan->buffers);
-    return block;
+    return memory + (align_up((uintptr_t) memory, plan->align) - (uintptr_t) memory);
 }
 
 void slab_free(void *owned)

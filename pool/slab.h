@@ -29,8 +29,8 @@ bool slab_plan(const reop_pool_config *config, size_t header_size, struct slab_p
 /* The bytes to ask for: the block starts at the first aligned address in them. */
 size_t slab_footprint(const struct slab_plan *plan);
 
-/* NULL: the system has no memory. *owned_out is what slab_free() takes: NULL for memory of the
- * caller. */
+/* Not touched yet. NULL: the system has no memory. *owned_out is what slab_free() takes: NULL for
+ * memory of the caller. */
 unsigned char *slab_create(const reop_pool_config *config, const struct slab_plan *plan,
                            void **owned_out);
 void slab_free(void *owned);
