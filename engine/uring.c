@@ -41,9 +41,10 @@ struct uring {
                            * last took from it */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
-    uint32_t buffer_count;         /* guarded by engine->lock */
-    struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
-    struct sync_mutex reap_lock;   /* guards its completion queue */
+    uint32_t buffer_count;                       /* guarded by engine->lock */
+    struct sync_mutex submit_lock;               /* guards the submission queue of a shared ring */
+    _Alignas(64) _Atomic(struct slot *) stacked; /* submitted and deferred, the newest first */
+    struct sync_mutex reap_lock;                 /* guards its completion queue */
 };
 
 /* --- entering ---------------------------------------------------------------------------- */
@@ -437,6 +438,7 @@ static inline reop_status native_deferred(reop_engine *engine, reop_file *file, 
     return REOP_PENDING;
 }
 
+/* A shared ring, not deferring: the system has the op when this returns. */
 static reop_status submit_shared(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     struct uring *uring = engine->state;
@@ -444,12 +446,52 @@ static reop_status submit_shared(reop_engine *engine, reop_file *file, struct sl
 
     sync_lock(&uring->submit_lock);
     pushed = push(engine, file, slot);
-    if (REOP_LIKELY(pushed) && !(engine->flags & REOP_ENGINE_DEFER))
+    if (REOP_LIKELY(pushed))
         stuck = enter(engine, file) < 0;
     sync_unlock(&uring->submit_lock);
     if (REOP_UNLIKELY(stuck))
         uring_interrupt(engine); /* it stays queued: a sleeping reaper has to try again */
     return REOP_LIKELY(pushed) ? REOP_PENDING : engine_answer(engine, slot);
+}
+
+/* A shared ring, deferring: the op is left for whoever flushes, so that submitters wait neither for
+ * each other nor for a flush. Nobody takes a single op off the stack, hence no ABA. */
+static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slot *slot)
+{
+    struct uring *uring = engine->state;
+
+    (void) file;
+    slot->link = atomic_load_explicit(&uring->stacked, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(
+        &uring->stacked, &slot->link, slot,
+        memory_order_release, /* publishes the op: pairs with unstack */
+        memory_order_relaxed)) {
+    }
+    return REOP_PENDING;
+}
+
+/* Moves what is stacked into the submission queue, the oldest first. The queue is ours. */
+static void unstack(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+    struct slot *newest =
+        atomic_exchange_explicit(&uring->stacked, NULL, memory_order_acquire); /* stack_shared */
+    struct slot *first = NULL;
+
+    while (newest != NULL) {
+        struct slot *older = newest->link;
+
+        newest->link = first;
+        first = newest;
+        newest = older;
+    }
+    while (first != NULL) {
+        struct slot *slot = first;
+
+        first = slot->link; /* not after it was pushed: it may be anybody's */
+        if (REOP_UNLIKELY(!push(engine, slot->op.file, slot)))
+            engine_ready(engine, slot);
+    }
 }
 
 static int uring_flush(reop_engine *engine)
@@ -459,7 +501,10 @@ static int uring_flush(reop_engine *engine)
 
     if (engine->single)
         enable(engine);
+    else if (atomic_load(&uring->stacked) == NULL && !has_backlog(uring))
+        return 0;
     lock(engine, &uring->submit_lock);
+    unstack(engine);
     if (io_uring_sq_ready(&uring->ring) > 0)
         error = enter(engine, NULL);
     unlock(engine, &uring->submit_lock);
@@ -784,6 +829,8 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
                    error == -EMFILE ? " (RLIMIT_NOFILE is below file_count)" : "");
     io_uring_register_buffers_sparse(&uring->ring, BUFFERS_MAX); /* else register_pool says so */
     if (!engine->single) {
+        if (config->flags & REOP_ENGINE_DEFER)
+            engine->submit = stack_shared;
         arm(engine);
         return 0;
     }
