@@ -562,20 +562,25 @@ static reop_op *arrive_rare(struct uring *uring, reop_op *op, const struct io_ur
     return cqe->flags & IORING_CQE_F_MORE ? NULL : op;
 }
 
-/* The op of one completion, its outcome stored; or NULL. */
-static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cqe, int outcome)
+/* The op of one completion, its outcome stored; or NULL. *outcome: the completion's, then the op's.
+ */
+static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cqe, int *outcome)
 {
     reop_op *op = (reop_op *) (uintptr_t) cqe->user_data;
 
-    if (REOP_UNLIKELY(op == NULL || cqe->flags != 0))
-        return arrive_rare(uring, op, cqe);
+    if (REOP_UNLIKELY(op == NULL || cqe->flags != 0)) {
+        op = arrive_rare(uring, op, cqe);
+        if (op != NULL)
+            *outcome = (int) op->result; /* a notification has none */
+        return op;
+    }
     slot_arrive(slot_of(op));
-    op->result = outcome;
+    op->result = *outcome;
     op->os_error = 0;
-    if (REOP_UNLIKELY(outcome < 0)) {
-        op->os_error = (uint32_t) -outcome;
+    if (REOP_UNLIKELY(*outcome < 0)) {
+        op->os_error = (uint32_t) - *outcome;
         /* EINTR is what a cancelled call in a kernel worker says. */
-        op->result = outcome == -EINTR ? -ECANCELED : -error_from_system(op->os_error);
+        op->result = *outcome == -EINTR ? -ECANCELED : -error_from_system(op->os_error);
     }
     return op;
 }
@@ -590,27 +595,24 @@ static inline unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, 
     const struct io_uring_cqe *cqes = queue->cqes;
     unsigned mask = queue->ring_mask, first = *queue->khead, head = first;
     unsigned tail = io_uring_smp_load_acquire(queue->ktail); /* pairs with the kernel's release */
+    unsigned end = head + (tail - head < max ? tail - head : max);
     reop_op **next = ops;
 
-    do { /* once, but for what is no op's before the first that is */
-        unsigned end = head + (tail - head < max ? tail - head : max);
+    for (; head != end; head++) {
+        const struct io_uring_cqe *cqe = &cqes[head & mask];
+        int outcome = cqe->res;
+        reop_op *op = arrive(uring, cqe, &outcome);
 
-        for (; head != end; head++) {
-            const struct io_uring_cqe *cqe = &cqes[head & mask];
-            int outcome = cqe->res;
-            reop_op *op = arrive(uring, cqe, outcome);
-
-            if (REOP_UNLIKELY(op == NULL))
-                continue;
-            if (landed != NULL) {
-                bool failed = op->result < 0; /* a notification's outcome is not the op's */
-
-                slot_land(slot_of(op), true);
-                engine_note_landed(engine, op, failed, landed);
-            }
-            *next++ = op;
+        if (REOP_UNLIKELY(op == NULL)) {
+            end += end != tail; /* it took nobody's room */
+            continue;
         }
-    } while (REOP_UNLIKELY(next == ops && head != tail && max != 0));
+        if (landed != NULL) {
+            slot_land(slot_of(op), true);
+            engine_note_landed(engine, op, outcome < 0, landed);
+        }
+        *next++ = op;
+    }
     io_uring_smp_store_release(queue->khead, head); /* the kernel may use the entries again */
     *count_out = (uint32_t) (next - ops);
     return head - first;
