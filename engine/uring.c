@@ -41,8 +41,9 @@ struct uring {
                            * last took from it */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
-    uint32_t buffer_count;                       /* guarded by engine->lock */
-    struct sync_mutex submit_lock;               /* guards the submission queue of a shared ring */
+    uint32_t buffer_count;         /* guarded by engine->lock */
+    struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
+    struct queue unstacked;        /* off the stack and not in the submission queue; its lock's */
     _Alignas(64) _Atomic(struct slot *) stacked; /* submitted and deferred, the newest first */
     struct sync_mutex reap_lock;                 /* guards its completion queue */
 };
@@ -438,7 +439,8 @@ static inline reop_status native_deferred(reop_engine *engine, reop_file *file, 
     return REOP_PENDING;
 }
 
-/* A shared ring, not deferring: the system has the op when this returns. */
+/* A shared ring: the queue is locked, and unless the engine defers the system has the op when this
+ * returns. */
 static reop_status submit_shared(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     struct uring *uring = engine->state;
@@ -446,7 +448,9 @@ static reop_status submit_shared(reop_engine *engine, reop_file *file, struct sl
 
     sync_lock(&uring->submit_lock);
     pushed = push(engine, file, slot);
-    if (REOP_LIKELY(pushed))
+    if (engine->flags & REOP_ENGINE_DEFER)
+        atomic_store_explicit(&uring->backlog, true, memory_order_relaxed); /* the lock orders */
+    else if (REOP_LIKELY(pushed))
         stuck = enter(engine, file) < 0;
     sync_unlock(&uring->submit_lock);
     if (REOP_UNLIKELY(stuck))
@@ -460,7 +464,9 @@ static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slo
 {
     struct uring *uring = engine->state;
 
-    (void) file;
+    if (slot->op.kind ==
+        REOP_KIND_NATIVE) /* to be copied now: the caller's entry may soon be gone */
+        return submit_shared(engine, file, slot);
     slot->link = atomic_load_explicit(&uring->stacked, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(
         &uring->stacked, &slot->link, slot,
@@ -470,27 +476,42 @@ static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slo
     return REOP_PENDING;
 }
 
-/* Moves what is stacked into the submission queue, the oldest first. The queue is ours. */
-static void unstack(reop_engine *engine)
+/* Appends what is stacked to uring->unstacked, the oldest first. The submission queue is ours. */
+static void unstack(struct uring *uring)
 {
-    struct uring *uring = engine->state;
     struct slot *newest =
         atomic_exchange_explicit(&uring->stacked, NULL, memory_order_acquire); /* stack_shared */
-    struct slot *first = NULL;
+    struct queue oldest = {0};
 
     while (newest != NULL) {
         struct slot *older = newest->link;
 
-        newest->link = first;
-        first = newest;
+        newest->link = oldest.head;
+        if (oldest.head == NULL)
+            oldest.tail = newest;
+        oldest.head = newest;
         newest = older;
     }
-    while (first != NULL) {
-        struct slot *slot = first;
+    if (oldest.head == NULL)
+        return;
+    if (uring->unstacked.head == NULL)
+        uring->unstacked = oldest;
+    else
+        uring->unstacked.tail->link = oldest.head;
+    uring->unstacked.tail = oldest.tail;
+}
 
-        first = slot->link; /* not after it was pushed: it may be anybody's */
-        if (REOP_UNLIKELY(!push(engine, slot->op.file, slot)))
-            engine_ready(engine, slot);
+/* As many as there is room for: a wake poll that the kernel has not taken may have one's place. */
+static void push_unstacked(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+    struct io_uring_sqe *sqe;
+
+    while (uring->unstacked.head != NULL && (sqe = take_sqe(&uring->ring.sq)) != NULL) {
+        struct slot *slot = queue_pop(&uring->unstacked);
+
+        fill(engine, sqe, &slot->op, slot->op.file->native);
+        slot_hand_over(slot);
     }
 }
 
@@ -504,9 +525,15 @@ static int uring_flush(reop_engine *engine)
     else if (atomic_load(&uring->stacked) == NULL && !has_backlog(uring))
         return 0;
     lock(engine, &uring->submit_lock);
-    unstack(engine);
-    if (io_uring_sq_ready(&uring->ring) > 0)
-        error = enter(engine, NULL);
+    unstack(uring);
+    do {
+        push_unstacked(engine);
+        if (io_uring_sq_ready(&uring->ring) > 0)
+            error = enter(engine, NULL);
+    } while (REOP_UNLIKELY(error == 0 && uring->unstacked.head != NULL &&
+                           io_uring_sq_ready(&uring->ring) == 0));
+    if (REOP_UNLIKELY(uring->unstacked.head != NULL))
+        atomic_store_explicit(&uring->backlog, true, memory_order_relaxed); /* as in enter */
     unlock(engine, &uring->submit_lock);
     return error;
 }
