@@ -81,9 +81,9 @@ static int enter(reop_engine *engine, reop_file *file)
     } while (REOP_UNLIKELY(submitted == -EINTR || (submitted > 0 && left > 0)));
     note_room(uring);
     engine_called(engine, file, sync_tick() - start);
-    if (REOP_UNLIKELY(left > 0 || has_backlog(uring)))
-        atomic_store_explicit(&uring->backlog, left > 0,
-                              memory_order_relaxed); /* the lock, or being the owner, orders */
+    if (REOP_UNLIKELY(left > 0 || has_backlog(uring))) /* release: what is entered is entered */
+        atomic_store_explicit(&uring->backlog, left > 0 || uring->unstacked.head != NULL,
+                              memory_order_release);
     return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
 }
 
@@ -479,10 +479,14 @@ static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slo
 /* Appends what is stacked to uring->unstacked, the oldest first. The submission queue is ours. */
 static void unstack(struct uring *uring)
 {
-    struct slot *newest =
-        atomic_exchange_explicit(&uring->stacked, NULL, memory_order_acquire); /* stack_shared */
     struct queue oldest = {0};
+    struct slot *newest;
 
+    if (atomic_load(&uring->stacked) == NULL)
+        return;
+    /* Before the stack is empty: who finds it so, and wants to flush, has to wait for our enter. */
+    atomic_store(&uring->backlog, true);
+    newest = atomic_exchange(&uring->stacked, NULL); /* pairs with stack_shared and uring_flush */
     while (newest != NULL) {
         struct slot *older = newest->link;
 
@@ -492,8 +496,6 @@ static void unstack(struct uring *uring)
         oldest.head = newest;
         newest = older;
     }
-    if (oldest.head == NULL)
-        return;
     if (uring->unstacked.head == NULL)
         uring->unstacked = oldest;
     else
