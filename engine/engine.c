@@ -606,8 +606,8 @@ static inline void tell_tracer(reop_engine *engine, reop_op *const ops[], uint32
         trace_rundown_due(engine);
 }
 
-static REOP_COLD int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                       int64_t timeout_ns)
+static REOP_APART int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                        int64_t timeout_ns)
 {
     uint32_t landed = 0;
     int count;

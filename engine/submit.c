@@ -173,9 +173,9 @@ static inline bool begin_plain(reop_op *op, reop_file *file, enum file_gate leas
 
 /* A file that a transfer went to the long way may be plain: its backend knows it when the submit
  * returns. */
-static REOP_COLD reop_status transfer_the_long_way(reop_op *op, reop_file *file,
-                                                   enum reop_kind kind, void *data, uint32_t size,
-                                                   uint64_t offset)
+static REOP_APART reop_status transfer_the_long_way(reop_op *op, reop_file *file,
+                                                    enum reop_kind kind, void *data, uint32_t size,
+                                                    uint64_t offset)
 {
     reop_status status =
         begin(op, file, kind, data, size, offset, misaligned(file, data, size, offset));
@@ -198,8 +198,8 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
     return file->engine->transfer(slot_of(op), file, data, size, offset, file->engine);
 }
 
-static REOP_COLD reop_status native_the_long_way(reop_op *op, reop_file *file, void *data,
-                                                 uint64_t offset, bool wrong)
+static REOP_APART reop_status native_the_long_way(reop_op *op, reop_file *file, void *data,
+                                                  uint64_t offset, bool wrong)
 {
     return begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
 }
