@@ -18,6 +18,7 @@ struct scene {
 
 static void set_scene(struct scene *scene, void *backend)
 {
+    fixture_worked_before = true;
     fixture_open(&scene->fixture, backend);
     scene->file = fixture_file(&scene->fixture, REOP_FILE_READ | REOP_FILE_WRITE, 512);
     scene->op = fixture_acquire(&scene->fixture);

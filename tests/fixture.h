@@ -100,6 +100,10 @@ void fixture_open_with(struct fixture *fixture, const struct fixture_backend *ba
 /* Asserts that everything has come back, and that both destroys answer 0. */
 void fixture_close(struct fixture *fixture);
 
+/* Set where an engine of this kind has just been created and destroyed: the kernel gives lockable
+ * memory back when it pleases, and the next is to wait for that instead of skipping the test. */
+extern bool fixture_worked_before;
+
 /* Another engine for the same backend; skips like fixture_open(). */
 reop_engine *fixture_engine(const struct fixture_backend *backend, reop_pool *pool,
                             reop_engine_config config);
