@@ -33,7 +33,7 @@ FNR == NR && /"workload"/ {
         seen[workload] = 1
         workloads[++count] = workload
     }
-    members[workload] = members[workload] (workload in members ? "|" : "") contender
+    members[workload] = members[workload] (members[workload] == "" ? "" : "|") contender
     n = split("ratio ns p99_ns instructions bytes_per_op create_ms first_touch_ms create_huge_pages_ms idle_wakeups_per_s code_bytes", names, " ")
     for (i = 1; i <= n; i++)
         if (number(names[i]) != "")
