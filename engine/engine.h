@@ -187,7 +187,6 @@ __attribute__((format(printf, 2, 3)))
 void engine_say(reop_engine *engine, const char *format, ...);
 
 /* The cold halves. */
-void engine_owner_wrong(const reop_engine *engine);
 void engine_own_first(reop_engine *engine);
 void engine_ready(reop_engine *engine, struct slot *slot); /* from any thread, wakes a reaper */
 void engine_ask(reop_engine *engine, uint32_t attention);  /* sets it and wakes a reaper */

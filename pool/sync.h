@@ -62,8 +62,9 @@ int64_t sync_now_ns(void); /* monotonic */
 
 /* A clock that costs next to nothing: the processor's own where it can be read, else nanoseconds.
  * Its unit is not known, but that it is no more than a nanosecond and no less than a tenth; to tell
- * how long it was, take sync_now_ns() at the same moments. */
-#if defined(__x86_64__) && defined(__GNUC__) && (defined(__ELF__) || defined(_WIN32))
+ * how long it was, take sync_now_ns() at the same moments. SYNC_TICK_CALLED: where time is virtual,
+ * the processor knows nothing of it. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(SYNC_TICK_CALLED)
 #define SYNC_TICK_INLINE 1
 static inline uint64_t sync_tick(void)
 {
