@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread's own door to the pool: a stack of ops in front of the freelist. Most calls touch only
- * it, with plain loads and stores. An empty stack takes all of one freelist word (refill); a full
- * one gives back its older half (spill). A lane of capacity 0 has no stack: it takes and gives one
- * op at a time, and any thread may use it at once.
+ * A thread's own door to the pool: a place for the op that was released last, and a stack, in
+ * front of the freelist. Most calls touch only these, with plain loads and stores; to take what was
+ * just given is one load, which waits for no count. An empty stack takes all of one freelist word
+ * (refill); a full one gives back its older half (spill). A lane of capacity 0 has neither: it
+ * takes and gives one op at a time, and any thread may use it at once.
  */
 #ifndef REOP_LANE_H
 #define REOP_LANE_H
@@ -22,22 +23,29 @@
 #define LANE_RARE static
 #endif
 
-/* count <= capacity: what a lane can hide from an empty verdict. A refill's 1 << bits_shift is no
- * more than capacity, if that is not 0. */
+/* What a lane of capacity 0 has for a last op: nobody takes it, and nothing goes in its place. */
+#define LANE_NO_PLACE ((struct slot *) (uintptr_t) 1)
+
+/* count + (last is an op) <= capacity: what a lane can hide from an empty verdict. A refill's
+ * 1 << bits_shift is no more than capacity, if that is not 0. */
 struct reop_lane {
-    uint32_t count;
+    struct slot *last; /* released last, and not acquired since; NULL: there is none */
+    uint32_t count;    /* in the stack */
+    uint32_t room;     /* of the stack */
     uint32_t capacity;
     reop_pool *pool;
     struct slot *slots;
     const struct freelist *freelist;
     _Atomic uint32_t home; /* the word to look at first: a hint */
-    struct slot *cached[]; /* capacity entries, the newest last */
+    struct slot *cached[]; /* room entries, the newest last */
 };
 
 static inline void lane_init(struct reop_lane *lane, reop_pool *pool, struct slot *slots,
                              const struct freelist *freelist, uint32_t capacity, uint32_t home)
 {
+    lane->last = capacity ? NULL : LANE_NO_PLACE;
     lane->count = 0;
+    lane->room = capacity ? capacity - 1 : 0;
     lane->capacity = capacity;
     lane->pool = pool;
     lane->slots = slots;
@@ -69,7 +77,6 @@ LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
     while ((bits & (bits - 1)) != 0) { /* the lowest bit is handed out */
         uint32_t bit = FREELIST_BITS_MAX - 1 - (uint32_t) __builtin_clzll(bits);
 
-        slot_will_be_taken(first + bit);
         lane->cached[count++] = first + bit;
         bits ^= UINT64_C(1) << bit;
     }
@@ -78,25 +85,48 @@ LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
     return first + __builtin_ctzll(bits);
 }
 
-static inline bool lane_is_empty(const struct reop_lane *lane)
+static inline uint32_t lane_count(const struct reop_lane *lane)
 {
-    return lane->count == 0;
+    return lane->count + ((uintptr_t) lane->last > (uintptr_t) LANE_NO_PLACE);
 }
 
-/* Always true of a lane without a stack. */
-static inline bool lane_is_full(const struct reop_lane *lane)
-{
-    return lane->count == lane->capacity;
-}
-
-static inline struct slot *lane_pop(struct reop_lane *lane)
+/* The stack's newest; it has one. */
+static inline struct slot *lane_pop_stack(struct reop_lane *lane)
 {
     return lane->cached[--lane->count];
 }
 
-static inline void lane_push(struct reop_lane *lane, struct slot *slot)
+/* The stack has room. */
+static inline void lane_push_stack(struct reop_lane *lane, struct slot *slot)
 {
     lane->cached[lane->count++] = slot;
+}
+
+/* What is at hand. NULL: the freelist has to be asked. */
+static inline struct slot *lane_pop(struct reop_lane *lane)
+{
+    struct slot *slot = lane->last;
+
+    if (REOP_LIKELY((uintptr_t) slot > (uintptr_t) LANE_NO_PLACE)) {
+        lane->last = NULL;
+        return slot;
+    }
+    return lane->count != 0 ? lane_pop_stack(lane) : NULL;
+}
+
+/* False: the lane is full. Always so of one that has no place. Ops enter the stack in the order in
+ * which they come, so that what one word held goes back to it at once. */
+static inline bool lane_push(struct reop_lane *lane, struct slot *slot)
+{
+    struct slot *before = lane->last;
+
+    if (REOP_UNLIKELY(before != NULL)) {
+        if (REOP_UNLIKELY(lane->count == lane->room))
+            return false;
+        lane_push_stack(lane, before);
+    }
+    lane->last = slot;
+    return true;
 }
 
 /* Gives ops back to the freelist, those of one word at once. The table is indexed by the low bits
@@ -151,33 +181,35 @@ static inline void lane_give(const struct reop_lane *lane, const struct slot *sl
     freelist_count(freelist, freelist_span_of(freelist, word));
 }
 
-/* The lane is full. */
+/* The stack is full. */
 LANE_RARE void lane_overflow(struct reop_lane *lane, struct slot *slot)
 {
-    uint32_t batch = (lane->capacity + 1) / 2;
+    uint32_t batch = (lane->room + 1) / 2;
 
-    if (lane->capacity == 0) {
+    if (batch == 0 && lane->last != NULL) {
         lane_give(lane, slot);
         return;
     }
-    lane_spill(lane, lane->cached, batch);
-    lane->count -= batch;
-    memmove(lane->cached, lane->cached + batch, lane->count * sizeof(struct slot *));
+    if (batch != 0) {
+        lane_spill(lane, lane->cached, batch);
+        lane->count -= batch;
+        memmove(lane->cached, lane->cached + batch, lane->count * sizeof(struct slot *));
+    }
     lane_push(lane, slot);
 }
 
 /* NULL: see lane_refill(). */
 static inline struct slot *lane_acquire(struct reop_lane *lane)
 {
-    return REOP_UNLIKELY(lane_is_empty(lane)) ? lane_refill(lane) : lane_pop(lane);
+    struct slot *slot = lane_pop(lane);
+
+    return REOP_LIKELY(slot != NULL) ? slot : lane_refill(lane);
 }
 
 static inline void lane_release(struct reop_lane *lane, struct slot *slot)
 {
-    if (REOP_UNLIKELY(lane_is_full(lane)))
+    if (REOP_UNLIKELY(!lane_push(lane, slot)))
         lane_overflow(lane, slot);
-    else
-        lane_push(lane, slot);
 }
 
 #endif

@@ -135,7 +135,7 @@ static bool every_op_is_home(const reop_pool *pool)
     uint32_t count = freelist_free_count(&pool->freelist);
 
     for (uint32_t index = 0; index < pool->lane_count; index++)
-        count += lane_at(pool, index)->count;
+        count += lane_count(lane_at(pool, index));
     return count == pool->slab.slot_count;
 }
 
@@ -358,9 +358,9 @@ LANE_RARE reop_op *acquire_refilling(reop_lane *lane)
 
 reop_op *reop_acquire(reop_lane *lane)
 {
-    if (REOP_UNLIKELY(lane_is_empty(lane)))
-        return acquire_refilling(lane);
-    return hand_out(lane_pop(lane));
+    struct slot *slot = lane_pop(lane);
+
+    return REOP_LIKELY(slot != NULL) ? hand_out(slot) : acquire_refilling(lane);
 }
 
 uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
@@ -372,10 +372,10 @@ uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
         struct slot *slot;
 
         for (; at_hand > 0; at_hand--)
-            ops[count++] = hand_out(lane_pop(lane));
+            ops[count++] = hand_out(lane_pop_stack(lane));
         if (count == max)
             break;
-        slot = lane_refill(lane);
+        slot = lane_acquire(lane);
         if (slot == NULL) {
             tell_exhausted(lane);
             break;
@@ -409,27 +409,23 @@ void reop_release(reop_lane *lane, reop_op *op)
 {
     struct slot *slot = take_back(lane, op);
 
-    if (REOP_UNLIKELY(lane_is_full(lane))) {
+    if (REOP_LIKELY(lane_push(lane, slot)))
+        attend(lane);
+    else
         release_spilling(lane, slot);
-        return;
-    }
-    lane_push(lane, slot);
-    attend(lane);
 }
 
 void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
 {
     uint32_t given = 0;
 
-    for (uint32_t i = 0; i < count; i++)
-        slot_will_be_given(slot_of(ops[i]));
     while (given < count) {
-        uint32_t room = lane->capacity - lane->count;
+        uint32_t room = lane->room - lane->count;
         uint32_t some = room < count - given ? room : count - given;
         struct slot *slot;
 
         for (; some > 0; some--)
-            lane_push(lane, take_back(lane, ops[given++]));
+            lane_push_stack(lane, take_back(lane, ops[given++]));
         if (given == count)
             break;
         slot = take_back(lane, ops[given++]);

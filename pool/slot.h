@@ -96,15 +96,6 @@ static inline uint64_t slot_held(const struct slot *slot, const char *what)
     return word;
 }
 
-/* Soon, and another processor may have written to it last: what take and give look at. */
-#if defined(__GNUC__)
-#define slot_will_be_given(slot) __builtin_prefetch((const void *) &(slot)->state, 1)
-#define slot_will_be_taken(slot) (__builtin_prefetch((slot), 1), slot_will_be_given(slot))
-#else
-#define slot_will_be_given(slot) ((void) (slot))
-#define slot_will_be_taken(slot) ((void) (slot))
-#endif
-
 /* FREE to HELD. The lane or the freelist has made the slot this thread's, and ordered it. */
 static inline void slot_take(struct slot *slot)
 {

@@ -105,7 +105,7 @@ static void held_changes(uint32_t by)
 static struct slot *acquire(struct reop_lane *lane)
 {
     struct thread *self = &threads[current];
-    bool refills = lane_is_empty(lane);
+    bool refills = lane_count(lane) == 0;
     struct slot *slot;
     uint32_t index;
 
@@ -135,7 +135,7 @@ static void release(struct reop_lane *lane, struct slot *slot)
 
     if (owner[index] != current)
         stop("an op was taken from its owner");
-    spill_count += lane_is_full(lane);
+    spill_count += lane_count(lane) == lane->capacity;
     on_its_way[index] = lane->capacity == 0;
     lane_release(lane, slot);
     if (owner[index] == current && (on_its_way[index] || lane->capacity != 0)) {
@@ -230,7 +230,7 @@ static void every_op_must_be_home(void)
     uint32_t count = freelist_free_count(&freelist);
 
     for (uint32_t i = 0; i < thread_count; i++)
-        count += threads[i].lane->count;
+        count += lane_count(threads[i].lane);
     if (count != slot_count)
         wrong = "an op was lost";
 }

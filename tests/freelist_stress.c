@@ -75,7 +75,7 @@ static bool stamp(uint32_t index, uint32_t from, uint32_t to)
 
 static void take(struct thread *self, struct reop_lane *lane)
 {
-    bool refills = lane_is_empty(lane);
+    bool refills = lane_count(lane) == 0;
     struct slot *slot = lane_acquire(lane);
     uint32_t index;
 
@@ -102,7 +102,7 @@ static void give(struct thread *self, struct reop_lane *lane, uint32_t at)
             stamp_wrong = true;
     if (!stamp(index, self->id, 0))
         stamp_wrong = true;
-    self->spill_count += lane_is_full(lane);
+    self->spill_count += lane_count(lane) == lane->capacity;
     lane_release(lane, &slots[index]);
 }
 
@@ -182,7 +182,7 @@ static int judge(uint32_t thread_count)
     bool noticed;
 
     for (uint32_t i = 0; i < thread_count; i++) {
-        home += threads[i].lane->count;
+        home += lane_count(threads[i].lane);
         calls += threads[i].calls;
         empty_count += threads[i].empty_count;
         refill_count += threads[i].refill_count;
