@@ -72,7 +72,9 @@ static int engine_new(const struct backend *backend, const reop_engine_config *c
         return -ENOMEM;
     engine->backend = backend;
     engine->submit = backend->submit;
-    engine->transfer = engine_transfer_by_submit;
+    engine->read = read_the_long_way;
+    engine->write = write_the_long_way;
+    engine->reap = reap_the_long_way;
     engine->state = block + state_at;
     engine->flags = config->flags;
     engine->depth = config->depth;
@@ -301,25 +303,22 @@ void reop_engine_query(const reop_engine *engine, struct reop_engine_stats *stat
     *stats_out = stats;
 }
 
-static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint64_t use,
-                       double ns_per_tick)
+static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint64_t use)
 {
     bool exact = slot->launched % 2 == 0;
-    uint64_t now = exact ? (uint64_t) sync_now_ns() : sync_tick();
-    uint64_t age = now > slot->launched ? now - slot->launched : 0; /* two processors' may differ */
+    int64_t age_ns = (exact ? sync_now_ns() : sync_coarse_ns()) - (int64_t) slot->launched;
 
     copy->op = &slot->op;
     copy->use = use;
     copy->offset = slot->op.offset;
     copy->kind = slot->op.kind;
     copy->size = slot->op.size;
-    copy->age_ms = (uint32_t) ((double) age * (exact ? 1 : ns_per_tick) * 1e-6);
+    copy->age_ms = age_ns > 0 ? (uint32_t) (age_ns / 1000000) : 0;
 }
 
 uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t max)
 {
     uint32_t count = 0;
-    double scale = ns_per_tick(engine);
 
     engine_own(engine);
     for (uint32_t i = 0; i < atomic_load(&engine->pool_count); i++) {
@@ -334,13 +333,13 @@ uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t ma
                 slot_holder(word) != slot_holder(pool->launch_bits))
                 continue;
             if (engine->single) {
-                stuck_copy(&list[count++], slot, slot_use(word), scale);
+                stuck_copy(&list[count++], slot, slot_use(word));
                 continue;
             }
             /* Pinned, so that its fields hold still while they are copied. */
             if (!slot_pin(slot, slot_use(word)))
                 continue;
-            stuck_copy(&list[count++], slot, slot_use(word), scale);
+            stuck_copy(&list[count++], slot, slot_use(word));
             if (slot_unpin(slot))
                 engine_ready(engine, slot);
         }
@@ -353,7 +352,8 @@ uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t ma
 
 void engine_ask(reop_engine *engine, uint32_t attention)
 {
-    atomic_fetch_or(&engine->attention, attention); /* pairs with the load in gather */
+    atomic_fetch_or(&engine->attention, attention); /* pairs with gather and engine_judge */
+    atomic_store(&engine->plain_reaper, 0);
     engine->backend->interrupt(engine);
 }
 
@@ -362,6 +362,7 @@ void engine_ready(reop_engine *engine, struct slot *slot)
     sync_lock(&engine->lock);
     queue_push(&engine->ready, slot);
     atomic_fetch_or(&engine->attention, ENGINE_READY);
+    atomic_store(&engine->plain_reaper, 0); /* as in engine_ask */
     sync_unlock(&engine->lock);
     /* With nobody in reap the bit is enough: reap counts itself in before it looks at the bits. A
      * single-threaded engine's owner does so without a fence, so there we cannot know. */
@@ -379,7 +380,7 @@ void reop_wake(reop_engine *engine)
 void reop_stop(reop_engine *engine)
 {
     engine_ask(engine, ENGINE_STOP);
-    atomic_store(&engine->plain_owner, 0); /* pairs with engine_own_first */
+    atomic_store(&engine->plain_owner, 0); /* pairs with engine_judge */
 }
 
 void engine_own_first(reop_engine *engine)
@@ -388,11 +389,28 @@ void engine_own_first(reop_engine *engine)
 
     REOP_CHECK(atomic_compare_exchange_strong(&engine->owner, &owner, sync_thread_self()),
                "a single-threaded engine is used by a thread that is not its owner");
-    if (engine->metered)
+    engine_judge(engine);
+}
+
+/* Of what other threads ask for meanwhile, we see it after our stores or they make theirs after
+ * ours. */
+void engine_judge(reop_engine *engine)
+{
+    uintptr_t owner = engine->metered || trace_on(io) ? 0 : sync_thread_self();
+    uintptr_t reaper = engine->own.head != NULL ? 0 : owner;
+    uint32_t attention;
+
+    /* No partner: as it was, or another thread has changed it for good. */
+    if (atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == owner &&
+        atomic_load_explicit(&engine->plain_reaper, memory_order_relaxed) == reaper)
         return;
-    atomic_store(&engine->plain_owner, sync_thread_self());
-    if (atomic_load(&engine->attention) & ENGINE_STOP) /* a reop_stop() that we have overwritten */
+    atomic_store(&engine->plain_owner, owner);
+    atomic_store(&engine->plain_reaper, reaper);
+    attention = atomic_load(&engine->attention); /* pairs with reop_stop and engine_ask */
+    if (attention & ENGINE_STOP)
         atomic_store(&engine->plain_owner, 0);
+    if (attention != 0)
+        atomic_store(&engine->plain_reaper, 0);
 }
 
 /* Until now every op was of the one pool that depth covers. */
@@ -400,16 +418,7 @@ void engine_meter(reop_engine *engine)
 {
     engine->metered = true;
     atomic_store(&engine->in_flight, engine_in_flight(engine));
-    atomic_store(&engine->plain_owner, 0);
-}
-
-reop_status engine_transfer_by_submit(struct slot *slot, reop_file *file, void *data, uint32_t size,
-                                      uint64_t offset, reop_engine *engine)
-{
-    (void) data; /* these three are in the op as well */
-    (void) size;
-    (void) offset;
-    return engine->submit(engine, file, slot);
+    engine_judge(engine);
 }
 
 void engine_stalled(reop_engine *engine, reop_file *file, uint64_t ticks)
@@ -545,32 +554,24 @@ static int gather(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t tim
     }
 }
 
-static inline void reap_enter_owned(reop_engine *engine)
+static void reap_enter(reop_engine *engine)
 {
-    engine->tick = 0;
+    engine_own(engine);
+    if (engine->counts_shared) {
+        atomic_fetch_add(&engine->reapers, 1);
+        return;
+    }
+    engine->batch_ns = 0;
     REOP_CHECK(atomic_load_explicit(&engine->reapers, memory_order_relaxed) == 0,
                "reap from within on_done");
     atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed);
 }
 
-static inline void reap_leave_owned(reop_engine *engine)
-{
-    atomic_store_explicit(&engine->reapers, 0, memory_order_release); /* pairs with destroy */
-}
-
-static void reap_enter(reop_engine *engine)
-{
-    engine_own(engine);
-    if (engine->counts_shared)
-        atomic_fetch_add(&engine->reapers, 1);
-    else
-        reap_enter_owned(engine);
-}
-
 static void reap_leave(reop_engine *engine)
 {
     if (!engine->counts_shared) {
-        reap_leave_owned(engine);
+        engine_judge(engine);
+        atomic_store_explicit(&engine->reapers, 0, memory_order_release); /* pairs with destroy */
         return;
     }
     /* What is left is for the next reaper, who may be asleep. */
@@ -606,12 +607,14 @@ static inline void tell_tracer(reop_engine *engine, reop_op *const ops[], uint32
         trace_rundown_due(engine);
 }
 
-static REOP_APART int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                        int64_t timeout_ns)
+REOP_APART int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                 int64_t timeout_ns)
 {
     uint32_t landed = 0;
     int count;
 
+    if (ops == NULL || max == 0 || max > INT32_MAX)
+        return -EINVAL;
     reap_enter(engine);
     do {
         count = gather(engine, ops, max, timeout_ns);
@@ -623,29 +626,9 @@ static REOP_APART int reap_the_long_way(reop_engine *engine, reop_op *ops[], uin
     return count > 0 ? (int) landed : count;
 }
 
-/* The owner of a plain engine, nobody who traces, and nothing to look at but the system: what comes
- * lands on the way. Timeouts are for gather(). No partner: only we set plain_owner to ourselves. */
-static inline bool reaps_plain(const reop_engine *engine, int64_t timeout_ns)
-{
-    return atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
-           timeout_ns <= 0 && engine->reap != NULL && atomic_load(&engine->attention) == 0 &&
-           engine->own.head == NULL && !trace_on_in_reap();
-}
-
 int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
-    int count;
-
-    if (REOP_UNLIKELY(ops == NULL || max == 0 || max > INT32_MAX))
-        return -EINVAL;
-    if (REOP_UNLIKELY(!reaps_plain(engine, timeout_ns)))
-        return reap_the_long_way(engine, ops, max, timeout_ns);
-    reap_enter_owned(engine);
-    count = engine->reap(engine, ops, max, timeout_ns);
-    reap_leave_owned(engine);
-    if (REOP_LIKELY(count != 0) || timeout_ns == 0)
-        return count == -EINTR ? 0 : count;
-    return reap_the_long_way(engine, ops, max, timeout_ns); /* there was something to look at */
+    return engine->reap(engine, ops, max, timeout_ns);
 }
 
 int reop_run(reop_engine *engine, uint32_t max, int64_t timeout_ns)
@@ -657,6 +640,8 @@ int reop_run(reop_engine *engine, uint32_t max, int64_t timeout_ns)
     if (max == 0 || max > INT32_MAX)
         return -EINVAL;
     reap_enter(engine);
+    if (!engine->counts_shared) /* a reap from within on_done must be seen to be one */
+        atomic_store(&engine->plain_reaper, 0);
     do {
         uint32_t room = max - total < RUN_BATCH ? max - total : RUN_BATCH;
 
@@ -681,7 +666,10 @@ int reop_run(reop_engine *engine, uint32_t max, int64_t timeout_ns)
 int reop_flush(reop_engine *engine)
 {
     engine_own(engine);
-    if (!engine->counts_shared)
-        engine->tick = 0;
+    if (!engine->counts_shared) {
+        engine->batch_ns = 0;
+        if (atomic_load_explicit(&engine->reapers, memory_order_relaxed) == 0) /* not in reop_run */
+            engine_judge(engine);
+    }
     return engine->backend->flush(engine);
 }

@@ -22,6 +22,8 @@
 #define ENGINE_CANCELS 4u  /* the mailbox is not empty */
 #define ENGINE_CHORES  8u  /* the backend has work that only the owner can do */
 #define ENGINE_STOP    16u /* reop_stop(); stays */
+#define ENGINE_UNARMED                                                                             \
+    32u /* the backend cannot be interrupted yet: its next collect() sees to it */
 
 #define ENGINE_CANCELS_MAX 1024u
 
@@ -56,12 +58,10 @@ struct engine_pool {
     const struct slab *slab;
     /* What the system has registered of the slab's buffers. fixed_size 0: nothing. */
     uintptr_t fixed_base;
-    size_t fixed_size;   /* what all of them cover */
-    size_t fixed_stride; /* from one op's buffer to the next; 0 if it takes more than one registered
-                          * buffer to cover all */
-    size_t fixed_last;   /* where the last op's begins */
-    size_t fixed_chunk;  /* what each covers */
-    uint32_t fixed_index; /* of the first */
+    size_t fixed_size;    /* what all of them cover */
+    uintptr_t fixed_end;  /* if one registered buffer covers all; else fixed_base */
+    size_t fixed_chunk;   /* what each covers */
+    uint64_t fixed_index; /* of the first */
 };
 
 /* fault.c: faults over this engine's backend. */
@@ -80,9 +80,9 @@ struct engine_cancel {
     uint64_t use;
 };
 
-/* file->open. PLAIN: a transfer at speed needs no more than its range looked at, as the file has no
- * alignment and the backend knows it. */
-enum file_gate { FILE_SHUT, FILE_OPEN, FILE_PLAIN };
+/* file->open. KNOWN: a submit has returned, so the backend knows the file. PLAIN: and a transfer
+ * needs no more than its range looked at, as the file has no alignment. */
+enum file_gate { FILE_SHUT, FILE_OPEN, FILE_KNOWN, FILE_PLAIN };
 
 struct reop_file {
     /* A cache line for what a submit and a landing look at. The counts go on when the place is used
@@ -113,20 +113,20 @@ struct reop_file {
     struct reop_file *next_free;
 };
 
-/* submit() of a read or write on a plain engine. The arguments are in the order in which those of
- * reop_write() lie in registers. */
-typedef reop_status engine_transfer(struct slot *slot, reop_file *file, void *data, uint32_t size,
+/* reop_read() and reop_write(), whose arguments lie in the same registers; and reop_reap().
+ * Backends that know a plain way (plain.h) put their own in place of the long ones. */
+typedef reop_status engine_transfer(reop_op *op, reop_file *file, void *data, uint32_t size,
                                     uint64_t offset, reop_engine *engine);
-/* collect() on a plain engine: what it stores has landed and is counted. */
 typedef int engine_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns);
 
 struct reop_engine {
     /* Constant after create, but for the owner. */
     const struct backend *backend;
     reop_status (*submit)(reop_engine *engine, reop_file *file, struct slot *slot);
-    engine_transfer *transfer;
-    engine_reap *reap; /* NULL: collect, then land */
-    void *state;       /* the backend's */
+    engine_transfer *read;
+    engine_transfer *write;
+    engine_reap *reap;
+    void *state; /* the backend's */
     uint32_t flags;
     uint32_t depth;
     bool single;
@@ -135,13 +135,15 @@ struct reop_engine {
     bool metered; /* in_flight is counted: depth may not cover every op, or counts are shared */
     _Atomic uintptr_t owner; /* of a single-threaded engine: 0 until the first submit or reap */
 
-    /* The same while nothing can refuse what the owner submits: not metered, not stopping. Else 0,
-     * and submit and reap go the long way. */
+    /* The same while nothing can refuse what the owner submits and nobody traces it: not metered,
+     * not stopping. Else 0, and submits go the long way. And while there is no attention to be paid
+     * in a reap either. */
     _Atomic uintptr_t plain_owner;
+    _Atomic uintptr_t plain_reaper;
 
     _Atomic uint32_t attention; /* ENGINE_WAKE... */
-    uint64_t tick; /* plain owner: when it first submitted since it last flushed or reaped; 0: has
-                    * not since */
+    uint64_t batch_ns; /* plain owner: when it first submitted since it last flushed or reaped; 0:
+                        * it has not since. For slot->launched */
     _Atomic uint64_t in_flight;
     struct queue own; /* the ready list of a single-threaded engine's owner: no lock */
 
@@ -196,7 +198,14 @@ bool engine_finished(reop_engine *engine);
 void engine_meter(reop_engine *engine); /* owner: from now on in_flight is counted */
 uint64_t engine_submitted(reop_engine *engine);
 uint64_t engine_in_flight(reop_engine *engine);
-engine_transfer engine_transfer_by_submit;
+void engine_judge(reop_engine *engine); /* owner: whether the plain way is open from here on */
+
+/* The long ways: any engine, any thread, anything to look at. */
+reop_status transfer_the_long_way(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
+                                  uint32_t size, uint64_t offset);
+engine_transfer read_the_long_way;
+engine_transfer write_the_long_way;
+engine_reap reap_the_long_way;
 
 /* The first thread that submits or reaps owns a single-threaded engine; another aborts. */
 static inline void engine_own(reop_engine *engine)
@@ -217,11 +226,11 @@ static inline bool engine_owned(const reop_engine *engine)
                                  sync_thread_self(); /* no partner: only we set it to ourselves */
 }
 
-/* For slot->launched. Of a batch: the owner looks at the clock once between two flushes or reaps.
- * Always odd; what is even is nanoseconds, of that very launch, where somebody traces. */
-static inline uint64_t engine_tick_now(void)
+/* For slot->launched: nanoseconds. Always odd; what is even is exact, of an op that somebody
+ * traces. */
+static inline uint64_t engine_coarse_now(void)
 {
-    return sync_tick() | 1;
+    return (uint64_t) sync_coarse_ns() | 1;
 }
 
 /* One writer: a plain increment that others may read. Several: an RMW, seq_cst because closing a
@@ -239,10 +248,16 @@ static inline void engine_count(_Atomic uint64_t *counter, bool shared)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* A call into the system has taken so long. */
+/* A call into the system has taken so long that it may be worth counting: less is less than a
+ * millisecond. */
+static inline bool engine_stalls(uint64_t ticks)
+{
+    return ticks >> 18 != 0;
+}
+
 static inline void engine_called(reop_engine *engine, reop_file *file, uint64_t ticks)
 {
-    if (REOP_UNLIKELY(ticks >> 18 != 0)) /* less is less than a millisecond */
+    if (REOP_UNLIKELY(engine_stalls(ticks)))
         engine_stalled(engine, file, ticks);
 }
 
@@ -313,6 +328,13 @@ static inline void engine_counted_out(reop_engine *engine)
         engine->backend->interrupt(engine);
 }
 
+/* Owner: the op is ready to be reaped. */
+static inline void engine_push_own(reop_engine *engine, struct slot *slot)
+{
+    queue_push(&engine->own, slot);
+    atomic_store_explicit(&engine->plain_reaper, 0, memory_order_relaxed); /* ours */
+}
+
 /* The answer to a submit whose outcome is known inside it, and written to the op. */
 static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
 {
@@ -327,7 +349,7 @@ static inline reop_status engine_answer(reop_engine *engine, struct slot *slot)
         return done ? REOP_DONE : REOP_PENDING;
     }
     if (engine->single)
-        queue_push(&engine->own, slot);
+        engine_push_own(engine, slot);
     else
         engine_ready(engine, slot);
     return REOP_PENDING;

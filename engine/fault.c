@@ -179,7 +179,8 @@ int reop_engine_faults(reop_engine *engine, const struct reop_faults *config)
     faults->copy.destroy = faults_destroy;
     engine->backend = &faults->copy;
     engine->submit = faults_submit;
-    engine->transfer = engine_transfer_by_submit;
-    engine->reap = NULL;
+    engine->read = read_the_long_way;
+    engine->write = write_the_long_way;
+    engine->reap = reap_the_long_way;
     return 0;
 }

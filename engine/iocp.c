@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "error.h"
 #include "offload.h"
+#include "plain.h"
 
 #include <reop/win32.h>
 
@@ -59,6 +60,7 @@ struct iocp {
     set_information *set_information;
     size_t page_size;
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
+    reop_file *reaped;         /* owner: whose ops came back last */
 
     struct sync_mutex lock; /* guards the two below */
     struct sync_cond changed;
@@ -119,10 +121,10 @@ static uint32_t granted_to(reop_file *file)
     return atomic_load_explicit(&file->table, memory_order_relaxed); /* set before it was opened */
 }
 
-static OVERLAPPED *prepare(reop_op *op)
+static OVERLAPPED *prepare(reop_op *op, uint64_t offset)
 {
-    op->overlapped = (struct reop_overlapped){.offset = (uint32_t) op->offset,
-                                              .offset_high = (uint32_t) (op->offset >> 32)};
+    op->overlapped = (struct reop_overlapped){.offset = (uint32_t) offset,
+                                              .offset_high = (uint32_t) (offset >> 32)};
     return (OVERLAPPED *) (void *) &op->overlapped;
 }
 
@@ -154,7 +156,7 @@ static DWORD call_pieces(HANDLE handle, reop_op *op, OVERLAPPED *overlapped, uin
 
 static DWORD call(HANDLE handle, reop_op *op, uint32_t granted, DWORD *bytes_out)
 {
-    OVERLAPPED *overlapped = prepare(op);
+    OVERLAPPED *overlapped = prepare(op, op->offset);
     BOOL done;
 
     if (op->kind == REOP_KIND_READ)
@@ -193,25 +195,54 @@ static reop_status iocp_submit(reop_engine *engine, reop_file *file, struct slot
     return commit(engine, slot, granted, error, bytes);
 }
 
-/* iocp_submit() for a read or a write. */
-static reop_status iocp_transfer(struct slot *slot, reop_file *file, void *data, uint32_t size,
-                                 uint64_t offset, reop_engine *engine)
+/* The rest of a plain transfer, when it was not just pending. */
+static REOP_APART reop_status answered(struct slot *slot, DWORD error, DWORD bytes, uint64_t ticks)
 {
-    uint32_t granted = granted_to(file);
-    uint64_t start = sync_tick();
-    OVERLAPPED *overlapped = prepare(&slot->op);
-    DWORD bytes = 0;
-    BOOL done;
-    DWORD error;
+    reop_file *file = slot->op.file; /* the owner has not reaped the op meanwhile: it is we */
 
-    (void) offset; /* prepared */
-    if (slot->op.kind == REOP_KIND_READ)
+    engine_called(file->engine, file, ticks);
+    return commit(file->engine, slot, granted_to(file), error, bytes);
+}
+
+/* The plain way. Little outlives the call, so that little has to be saved for it. */
+static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
+                                   uint32_t size, uint64_t offset, reop_engine *engine)
+{
+    struct slot *slot = slot_of(op);
+    OVERLAPPED *overlapped;
+    DWORD bytes = 0, error;
+    uint64_t ticks;
+    BOOL done;
+
+    if (REOP_UNLIKELY(!plain_submits(slot, engine, offset) || !plain_enters(file, FILE_PLAIN)))
+        return transfer_the_long_way(op, file, kind, data, size, offset);
+    plain_fill(op, file, kind, data, size, offset);
+    overlapped = prepare(op, offset);
+    if (REOP_UNLIKELY(plain_begins_batch(engine)))
+        engine->batch_ns = engine_coarse_now();
+    plain_launch(slot, engine);
+    ticks = sync_tick();
+    if (kind == REOP_KIND_READ)
         done = ReadFile((HANDLE) file->handle, data, size, &bytes, overlapped);
     else
         done = WriteFile((HANDLE) file->handle, data, size, &bytes, overlapped);
     error = done ? ERROR_SUCCESS : GetLastError();
-    engine_called(engine, file, sync_tick() - start);
-    return commit(engine, slot, granted, error, bytes);
+    ticks = sync_tick() - ticks;
+    if (REOP_LIKELY(error == ERROR_IO_PENDING && !engine_stalls(ticks)))
+        return REOP_PENDING;
+    return answered(slot, error, bytes, ticks);
+}
+
+static reop_status read_plain(reop_op *op, reop_file *file, void *data, uint32_t size,
+                              uint64_t offset, reop_engine *engine)
+{
+    return transfer(op, file, REOP_KIND_READ, data, size, offset, engine);
+}
+
+static reop_status write_plain(reop_op *op, reop_file *file, void *data, uint32_t size,
+                               uint64_t offset, reop_engine *engine)
+{
+    return transfer(op, file, REOP_KIND_WRITE, data, size, offset, engine);
 }
 
 /* ReadFileScatter and WriteFileGather move whole pages, and only past the cache. */
@@ -240,7 +271,7 @@ reop_status reop_call_begin(reop_call *call, reop_op *op, reop_file *file, uint6
 
     if (status != REOP_PENDING)
         return status;
-    call->overlapped = prepare(op);
+    call->overlapped = prepare(op, offset);
     call->op = op;
     call->file = file;
     call->engine = file->engine;
@@ -371,49 +402,106 @@ static DWORD milliseconds(int64_t ns)
     return (DWORD) ((ns + 999999) / 1000000);
 }
 
-/* landed: where to count the ops, which land here; NULL: they do not. */
-static inline int take(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns,
-                       struct landed *landed)
+/* Takes packets off the port, and says how many, or -errno. */
+static inline int take(struct iocp *iocp, OVERLAPPED_ENTRY entries[BATCH], uint32_t max,
+                       DWORD timeout_ms)
 {
-    struct iocp *iocp = engine->state;
-    OVERLAPPED_ENTRY entries[BATCH];
-    ULONG arrived = 0;
-    DWORD error = ERROR_SUCCESS;
-    int count = 0;
+    ULONG count;
+    DWORD error;
 
-    if (max == 0)
-        return 0;
-    if (!GetQueuedCompletionStatusEx(iocp->port, entries, max < BATCH ? max : BATCH, &arrived,
-                                     milliseconds(timeout_ns), FALSE)) {
-        error = GetLastError();
-        arrived = 0; /* what it stored means nothing */
-    }
-    for (ULONG i = 0; i < arrived; i++) {
-        reop_op *op = arrive(engine, &entries[i]);
-
-        if (REOP_UNLIKELY(op == NULL))
-            continue;
-        if (landed != NULL) {
-            slot_land(slot_of(op), true);
-            engine_note_landed(engine, op, op->result < 0, landed);
-        }
-        ops[count++] = op;
-    }
-    return error == ERROR_SUCCESS || error == WAIT_TIMEOUT ? count : -error_from_system(error);
+    if (REOP_LIKELY(GetQueuedCompletionStatusEx(iocp->port, entries, max < BATCH ? max : BATCH,
+                                                &count, timeout_ms, FALSE)))
+        return (int) count;
+    error = GetLastError(); /* what it stored means nothing */
+    return error == ERROR_SUCCESS || error == WAIT_TIMEOUT ? 0 : -error_from_system(error);
 }
 
 static int iocp_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
-    return take(engine, ops, max, timeout_ns, NULL);
+    OVERLAPPED_ENTRY entries[BATCH];
+    int arrived = max > 0 ? take(engine->state, entries, max, milliseconds(timeout_ns)) : 0;
+    int count = 0;
+
+    if (arrived < 0)
+        return arrived;
+    for (int i = 0; i < arrived; i++) {
+        reop_op *op = arrive(engine, &entries[i]);
+
+        if (REOP_LIKELY(op != NULL))
+            ops[count++] = op;
+    }
+    return count;
 }
 
-static int iocp_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+/* The packets that the plain way has no eye for. */
+static REOP_APART int land_rest(reop_engine *engine, const OVERLAPPED_ENTRY entries[],
+                                uint32_t arrived, reop_op *ops[])
 {
     struct landed landed = engine_landed_none(engine);
-    int count = take(engine, ops, max, timeout_ns, &landed);
+    int count = 0;
 
+    for (uint32_t i = 0; i < arrived; i++) {
+        reop_op *op = arrive(engine, &entries[i]);
+
+        if (op != NULL) {
+            engine_land(engine, slot_of(op), &landed);
+            ops[count++] = op;
+        }
+    }
     engine_count_landed(engine, landed);
     return count;
+}
+
+/* Nothing came: what to say, and where there was something to look at, the long way. */
+static REOP_APART int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                   int64_t timeout_ns, int error)
+{
+    if (error == 0 && timeout_ns < 0)
+        return reap_the_long_way(engine, ops, max, timeout_ns);
+    return error;
+}
+
+/* The plain way: lands the ops that come first, as long as they are of one file and succeeded. */
+static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    struct iocp *iocp = engine->state;
+    OVERLAPPED_ENTRY entries[BATCH];
+    uint64_t launch_bits;
+    reop_file *file;
+    int arrived, count;
+
+    if (REOP_UNLIKELY(!plain_reaps(engine, ops, max, timeout_ns)))
+        return reap_the_long_way(engine, ops, max, timeout_ns);
+    plain_reap_begin(engine);
+    arrived = take(iocp, entries, max, timeout_ns < 0 ? INFINITE : 0);
+    launch_bits = engine->pools[0].launch_bits;
+    file = iocp->reaped;
+    for (count = 0; count < arrived; count++) {
+        struct slot *slot = (struct slot *) (void *) entries[count].lpOverlapped;
+
+        if (REOP_UNLIKELY(entries[count].lpCompletionKey != FILE_KEY ||
+                          (uint32_t) slot->op.overlapped.internal != 0 ||
+                          (slot_word(slot) & SLOT_IN_FLIGHT) == 0))
+            break;
+        if (REOP_UNLIKELY(slot->op.file != file)) {
+            if (count > 0)
+                break;
+            file = slot->op.file;
+            iocp->reaped = file;
+        }
+        slot->op.result = entries[count].dwNumberOfBytesTransferred;
+        slot->op.os_error = ERROR_SUCCESS;
+        slot_land_plain(slot, launch_bits);
+        ops[count] = &slot->op;
+    }
+    if (REOP_LIKELY(count > 0))
+        plain_count_landed(file, (uint32_t) count);
+    if (REOP_UNLIKELY(count < arrived))
+        count += land_rest(engine, entries + count, (uint32_t) (arrived - count), ops + count);
+    plain_reap_end(engine);
+    return REOP_LIKELY(count > 0)
+               ? count
+               : reap_nothing(engine, ops, max, timeout_ns, arrived < 0 ? arrived : 0);
 }
 
 /* --- files ------------------------------------------------------------------------------- */
@@ -516,8 +604,9 @@ static int iocp_create(reop_engine *engine, const reop_engine_config *config)
     struct iocp *iocp = engine->state;
     int error;
 
-    engine->transfer = iocp_transfer;
-    engine->reap = iocp_reap;
+    engine->read = read_plain;
+    engine->write = write_plain;
+    engine->reap = reap_plain;
     iocp->page_size = sync_page_size();
     iocp->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, config->threads);
     if (iocp->port == NULL)

@@ -96,7 +96,7 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
     op->data = data;
     op->size = size;
     op->offset = offset;
-    slot->launched = engine_tick_now();
+    slot->launched = engine_coarse_now();
     if (REOP_UNLIKELY(trace_on(io)))
         trace_start(op);
     slot_launch(slot, word, pool->launch_bits);
@@ -122,8 +122,18 @@ static reop_status submit(reop_op *op, reop_file *file, enum reop_kind kind, voi
     return status;
 }
 
+/* What the next submit of the file's may rely on: its backend knows it when this one returns. */
+static void note_known(reop_file *file)
+{
+    uint32_t open = atomic_load(&file->open);
+
+    if (file->engine->single && open == FILE_OPEN) /* else it is being shut */
+        atomic_compare_exchange_strong(&file->open, &open, file->masked ? FILE_KNOWN : FILE_PLAIN);
+}
+
 void submit_native_end(reop_file *file)
 {
+    note_known(file);
     end(file->engine, file);
 }
 
@@ -134,95 +144,55 @@ static bool misaligned(const reop_file *file, const void *data, uint32_t size, u
             ((uintptr_t) data & file->memory_mask)) != 0;
 }
 
-/* begin() once more, as short as it can be: one owner, one pool, nothing to refuse, nobody who
- * traces. False: it is not plain, nothing has happened, and begin() has to look. least: what the
- * file's gate has to be.
- */
-static inline bool begin_plain(reop_op *op, reop_file *file, enum file_gate least,
-                               enum reop_kind kind, void *data, uint32_t size, uint64_t offset)
-{
-    struct slot *slot = slot_of(op);
-    uint64_t word = slot_held(slot, "submit");
-    reop_engine *engine;
-
-    if (REOP_UNLIKELY(file == NULL || trace_on(io)))
-        return false;
-    engine = file->engine;
-    /* No partner: only we set it to ourselves. No range that begins below 2^62 ends too far. */
-    if (REOP_UNLIKELY(atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) !=
-                          sync_thread_self() ||
-                      slot->pool != engine->pools[0].pool || offset >> 62 != 0))
-        return false;
-    engine_count(&file->submitted, false);
-    /* After the count, as in gates_open(). */
-    if (REOP_UNLIKELY(atomic_load(&file->open) < (uint32_t) least)) {
-        engine_uncount(&file->submitted, 1, false);
-        return false;
-    }
-    op->kind = kind;
-    op->file = file;
-    op->data = data;
-    op->size = size;
-    op->offset = offset;
-    if (REOP_UNLIKELY(engine->tick == 0)) /* one look at the clock for a batch */
-        engine->tick = engine_tick_now();
-    slot->launched = engine->tick;
-    slot_launch(slot, word, engine->pools[0].launch_bits);
-    return true;
-}
-
-/* A file that a transfer went to the long way may be plain: its backend knows it when the submit
- * returns. */
-static REOP_APART reop_status transfer_the_long_way(reop_op *op, reop_file *file,
-                                                    enum reop_kind kind, void *data, uint32_t size,
-                                                    uint64_t offset)
+REOP_APART reop_status transfer_the_long_way(reop_op *op, reop_file *file, enum reop_kind kind,
+                                             void *data, uint32_t size, uint64_t offset)
 {
     reop_status status =
         begin(op, file, kind, data, size, offset, misaligned(file, data, size, offset));
-    uint32_t open = FILE_OPEN;
 
     if (status != REOP_PENDING)
         return status;
-    if (!file->masked)
-        atomic_compare_exchange_strong(&file->open, &open, FILE_PLAIN); /* else it is being shut */
+    note_known(file);
     status = file->engine->submit(file->engine, file, slot_of(op));
     end(file->engine, file);
     return status;
 }
 
-static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
-                                   uint32_t size, uint64_t offset)
+reop_status read_the_long_way(reop_op *op, reop_file *file, void *data, uint32_t size,
+                              uint64_t offset, reop_engine *engine)
 {
-    if (REOP_UNLIKELY(!begin_plain(op, file, FILE_PLAIN, kind, data, size, offset)))
-        return transfer_the_long_way(op, file, kind, data, size, offset);
-    return file->engine->transfer(slot_of(op), file, data, size, offset, file->engine);
+    (void) engine;
+    return transfer_the_long_way(op, file, REOP_KIND_READ, data, size, offset);
 }
 
-static REOP_APART reop_status native_the_long_way(reop_op *op, reop_file *file, void *data,
-                                                  uint64_t offset, bool wrong)
+reop_status write_the_long_way(reop_op *op, reop_file *file, void *data, uint32_t size,
+                               uint64_t offset, reop_engine *engine)
 {
-    return begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
-}
-
-reop_status submit_native_begin(reop_op *op, reop_file *file, void *data, uint64_t offset,
-                                bool wrong)
-{
-    if (REOP_UNLIKELY(wrong || file == NULL ||
-                      !(file->engine->backend->kinds & 1u << REOP_KIND_NATIVE) ||
-                      !begin_plain(op, file, FILE_OPEN, REOP_KIND_NATIVE, data, 0, offset)))
-        return native_the_long_way(op, file, data, offset, wrong);
-    return REOP_PENDING;
+    (void) engine;
+    return transfer_the_long_way(op, file, REOP_KIND_WRITE, data, size, offset);
 }
 
 reop_status reop_read(reop_op *op, reop_file *file, void *data, uint32_t size, uint64_t offset)
 {
-    return transfer(op, file, REOP_KIND_READ, data, size, offset);
+    if (REOP_UNLIKELY(file == NULL))
+        return read_the_long_way(op, file, data, size, offset, NULL);
+    return file->engine->read(op, file, data, size, offset, file->engine);
 }
 
 reop_status reop_write(reop_op *op, reop_file *file, const void *data, uint32_t size,
                        uint64_t offset)
 {
-    return transfer(op, file, REOP_KIND_WRITE, (void *) (uintptr_t) data, size, offset);
+    void *bytes = (void *) (uintptr_t) data;
+
+    if (REOP_UNLIKELY(file == NULL))
+        return write_the_long_way(op, file, bytes, size, offset, NULL);
+    return file->engine->write(op, file, bytes, size, offset, file->engine);
+}
+
+reop_status submit_native_begin(reop_op *op, reop_file *file, void *data, uint64_t offset,
+                                bool wrong)
+{
+    return begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
 }
 
 static bool pieces_wrong(const reop_file *file, const struct reop_piece *pieces, uint32_t count,
@@ -309,12 +279,12 @@ reop_status reop_post(reop_op *op, reop_engine *engine, int64_t result)
     op->offset = 0;
     op->result = result;
     op->os_error = 0;
-    slot->launched = engine_tick_now();
+    slot->launched = engine_coarse_now();
     if (REOP_UNLIKELY(trace_on(io)))
         trace_start(op);
     slot_launch(slot, word, pool->launch_bits);
     if (engine_owned(engine))
-        queue_push(&engine->own, slot);
+        engine_push_own(engine, slot);
     else
         engine_ready(engine, slot);
     return REOP_PENDING;

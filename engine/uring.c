@@ -9,6 +9,7 @@
  */
 #include "engine.h"
 #include "error.h"
+#include "plain.h"
 
 #include <reop/uring.h>
 
@@ -23,7 +24,6 @@
 #define RING_MAX    32768u /* IORING_MAX_ENTRIES */
 #define BUFFERS_MAX 1024u
 #define BUFFER_MAX  ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
-#define WAKE_DATA   0u                 /* no slot */
 #define CQ_SPARE    16u                /* completions that are not an op's: wakes */
 
 /* file->table, about the kernel's fixed-file table: not tried, in it, not in it, to be taken out.
@@ -33,15 +33,14 @@ enum table { TABLE_NONE, TABLE_IN, TABLE_OUT, TABLE_STALE };
 struct uring {
     struct io_uring ring;
     bool fixed_files;
-    bool enabled;         /* single-threaded: by the owner, who alone may enter from then on */
-    _Atomic bool backlog; /* an enter failed and left entries queued */
-    _Atomic bool unarmed; /* the wake poll has to be submitted */
-    unsigned enter_flags; /* of the owner, who waits */
-    unsigned room_end;    /* single-threaded: where the submission queue was full when the kernel
-                           * last took from it */
+    bool enabled;              /* single-threaded: by the owner, who alone may enter from then on */
+    _Atomic bool backlog;      /* an enter failed and left entries queued */
+    unsigned enter_flags;      /* of the owner, who waits */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
-    uint32_t buffer_count;         /* guarded by engine->lock */
+    reop_file *reaped;     /* owner: whose ops came back last */
+    struct slot wake;      /* its address is the wake poll's user_data; no op, and no file */
+    uint32_t buffer_count; /* guarded by engine->lock */
     struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
     struct queue unstacked;        /* off the stack and not in the submission queue; its lock's */
     _Alignas(64) _Atomic(struct slot *) stacked; /* submitted and deferred, the newest first */
@@ -56,14 +55,10 @@ static bool has_backlog(struct uring *uring)
 }
 
 /* Nothing would end a wait in the kernel but a completion. */
-static bool is_unarmed(struct uring *uring)
+static bool is_unarmed(reop_engine *engine)
 {
-    return atomic_load_explicit(&uring->unarmed, memory_order_relaxed); /* a hint, or ours alone */
-}
-
-static inline void note_room(struct uring *uring)
-{
-    uring->room_end = *uring->ring.sq.khead + uring->ring.sq.ring_entries;
+    /* Relaxed: a hint, or ours alone. */
+    return (atomic_load_explicit(&engine->attention, memory_order_relaxed) & ENGINE_UNARMED) != 0;
 }
 
 /* The submission queue is ours. Hands over all that is queued; times the enter when it may stall.
@@ -79,7 +74,6 @@ static int enter(reop_engine *engine, reop_file *file)
         submitted = io_uring_submit(&uring->ring);
         left = io_uring_sq_ready(&uring->ring);
     } while (REOP_UNLIKELY(submitted == -EINTR || (submitted > 0 && left > 0)));
-    note_room(uring);
     engine_called(engine, file, sync_tick() - start);
     if (REOP_UNLIKELY(left > 0 || has_backlog(uring))) /* release: what is entered is entered */
         atomic_store_explicit(&uring->backlog, left > 0 || uring->unstacked.head != NULL,
@@ -105,6 +99,13 @@ static struct io_uring_sqe *make_room(struct uring *uring)
     return take_sqe(&uring->ring.sq);
 }
 
+/* The wake poll has to be submitted, which a plain reap does not do. */
+static void disarmed(reop_engine *engine)
+{
+    atomic_fetch_or(&engine->attention, ENGINE_UNARMED);
+    atomic_store(&engine->plain_reaper, 0);
+}
+
 /* A multishot poll of an eventfd: interrupting is a write to it, from any thread. It is never read:
  * each write completes the poll once more. The submission queue is ours. */
 static void arm(reop_engine *engine)
@@ -117,8 +118,8 @@ static void arm(reop_engine *engine)
     if (sqe == NULL)
         return; /* still unarmed: the next reap tries again */
     io_uring_prep_poll_multishot(sqe, uring->event_fd, POLLIN);
-    sqe->user_data = WAKE_DATA;
-    atomic_store(&uring->unarmed, false);
+    sqe->user_data = (uintptr_t) &uring->wake;
+    atomic_fetch_and(&engine->attention, ~ENGINE_UNARMED);
     enter(engine, NULL);
 }
 
@@ -269,8 +270,7 @@ static void uring_register_pool(reop_engine *engine, uint32_t index)
     pool->fixed_chunk = chunk;
     pool->fixed_index = first;
     pool->fixed_size = size;
-    pool->fixed_last = size - stride;
-    pool->fixed_stride = size <= chunk ? stride : 0;
+    pool->fixed_end = pool->fixed_base + (size <= chunk ? size : 0);
 }
 
 /* The index of the registered buffer that holds all of data, or -1. */
@@ -291,7 +291,7 @@ static int fixed_index(const struct engine_pool *pool, const reop_op *op)
 /* An entry of a transfer as eight words: what lies beside the length (the flags) and beside the
  * buffer's index (personality, file_index) is zero. native: the first. */
 static inline void fill_transfer(struct io_uring_sqe *sqe, const struct slot *slot, uint64_t native,
-                                 const void *data, uint32_t size, uint64_t offset, uint32_t buffer)
+                                 const void *data, uint32_t size, uint64_t offset, uint64_t buffer)
 {
     uint64_t *words = (uint64_t *) (void *) sqe;
 
@@ -324,10 +324,9 @@ static_assert(offsetof(struct io_uring_sqe, off) == 8 &&
                   sizeof(struct io_uring_sqe) == 64 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "an entry is eight words, the low bytes first");
 
-/* op->data is the caller's entry, which may be gone when the op comes back. */
-static inline void fill_native(struct io_uring_sqe *sqe, reop_op *op, uint64_t native)
+static inline void fill_native(struct io_uring_sqe *sqe, const struct io_uring_sqe *from,
+                               const reop_op *op, uint64_t native)
 {
-    const struct io_uring_sqe *from = op->data;
     uint64_t first;
 
     memcpy(&first, from, sizeof first);
@@ -335,7 +334,6 @@ static inline void fill_native(struct io_uring_sqe *sqe, reop_op *op, uint64_t n
     native |= first & UINT32_MAX; /* all but the fd */
     memcpy(sqe, &native, sizeof native);
     sqe->user_data = (uintptr_t) op;
-    op->data = NULL;
 }
 
 static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, reop_op *op, uint64_t native)
@@ -357,7 +355,8 @@ static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, reop_op *o
         fill_from_op(sqe, op, native + IORING_OP_WRITEV, 0);
         break;
     case REOP_KIND_NATIVE:
-        fill_native(sqe, op, native);
+        fill_native(sqe, op->data, op, native);
+        op->data = NULL; /* the caller's entry, which may be gone when the op comes back */
         break;
     default:
         fill_from_op(sqe, op, native + IORING_OP_FSYNC, 0);
@@ -398,45 +397,63 @@ static reop_status submit_owned(reop_engine *engine, reop_file *file, struct slo
     return REOP_PENDING;
 }
 
-/* The owner's submission queue, as far as a look at it without the kernel goes. */
-static inline bool has_room(const struct uring *uring)
-{
-    return (int) (uring->ring.sq.sqe_tail - uring->room_end) < 0;
-}
-
+/* take_sqe() where the ring has an entry for each op there is, and one for the wake poll. */
 static inline struct io_uring_sqe *next_sqe(struct uring *uring)
 {
-    return &uring->ring.sq.sqes[uring->ring.sq.sqe_tail++ & uring->ring.sq.ring_mask];
+    struct io_uring_sq *queue = &uring->ring.sq;
+    unsigned tail = IO_URING_READ_ONCE(queue->sqe_tail); /* once: so adding needs no register */
+
+    queue->sqe_tail++;
+    return &queue->sqes[tail & queue->ring_mask];
 }
 
-/* submit_owned() for what a program does at speed: a transfer from the first pool's registered
- * buffers, no longer than one of them, queued until the next flush or reap. */
-static reop_status transfer_deferred(struct slot *slot, reop_file *file, void *data, uint32_t size,
-                                     uint64_t offset, reop_engine *engine)
+static REOP_APART reop_status launch_first(struct slot *slot, reop_engine *engine)
 {
-    struct uring *uring = engine->state;
+    engine->batch_ns = engine_coarse_now();
+    plain_launch(slot, engine);
+    return REOP_PENDING;
+}
+
+/* An op of the plain way, whose entry is queued. */
+static inline reop_status launch(struct slot *slot, reop_engine *engine)
+{
+    if (REOP_UNLIKELY(plain_begins_batch(engine)))
+        return launch_first(slot, engine);
+    plain_launch(slot, engine);
+    return REOP_PENDING;
+}
+
+/* The plain way: a transfer from the first pool's registered buffers, queued until the next flush
+ * or reap. */
+static inline reop_status transfer_deferred(reop_op *op, reop_file *file, enum reop_kind kind,
+                                            void *data, uint32_t size, uint64_t offset,
+                                            reop_engine *engine)
+{
     const struct engine_pool *pool = &engine->pools[0];
+    struct slot *slot = slot_of(op);
+    uintptr_t start = (uintptr_t) data;
+    struct io_uring_sqe *sqe;
 
-    if (REOP_UNLIKELY((uintptr_t) data - pool->fixed_base > pool->fixed_last ||
-                      size - 1 >= pool->fixed_stride || !has_room(uring)))
-        return submit_owned(engine, file, slot);
-    fill_transfer(next_sqe(uring), slot,
-                  file->native + (IORING_OP_READ_FIXED - REOP_KIND_READ) + slot->op.kind, data,
+    if (REOP_UNLIKELY(!plain_submits(slot, engine, offset) || start < pool->fixed_base ||
+                      start + size > pool->fixed_end || !plain_enters(file, FILE_PLAIN)))
+        return transfer_the_long_way(op, file, kind, data, size, offset);
+    sqe = next_sqe(engine->state);
+    plain_fill(op, file, kind, data, size, offset);
+    fill_transfer(sqe, slot, file->native + IORING_OP_READ_FIXED + (kind - REOP_KIND_READ), data,
                   size, offset, pool->fixed_index);
-    return REOP_PENDING;
+    return launch(slot, engine);
 }
 
-/* The same for a copied entry. */
-static inline reop_status native_deferred(reop_engine *engine, reop_file *file, struct slot *slot)
+static reop_status read_deferred(reop_op *op, reop_file *file, void *data, uint32_t size,
+                                 uint64_t offset, reop_engine *engine)
 {
-    struct uring *uring = engine->state;
+    return transfer_deferred(op, file, REOP_KIND_READ, data, size, offset, engine);
+}
 
-    /* No partner: only the owner, we, takes a file in. */
-    if (REOP_UNLIKELY(atomic_load_explicit(&file->table, memory_order_relaxed) != TABLE_IN ||
-                      !has_room(uring)))
-        return submit_owned(engine, file, slot);
-    fill_native(next_sqe(uring), &slot->op, file->native);
-    return REOP_PENDING;
+static reop_status write_deferred(reop_op *op, reop_file *file, void *data, uint32_t size,
+                                  uint64_t offset, reop_engine *engine)
+{
+    return transfer_deferred(op, file, REOP_KIND_WRITE, data, size, offset, engine);
 }
 
 /* A shared ring: the queue is locked, and unless the engine defers the system has the op when this
@@ -557,7 +574,8 @@ static bool multishot(const struct io_uring_sqe *sqe)
     }
 }
 
-reop_status reop_uring_submit(reop_op *op, reop_file *file, const struct io_uring_sqe *sqe)
+static REOP_APART reop_status native_the_long_way(reop_op *op, reop_file *file,
+                                                  const struct io_uring_sqe *sqe)
 {
     bool wrong = sqe == NULL || (sqe->flags & ~IOSQE_ASYNC) != 0 || multishot(sqe);
     reop_status status;
@@ -565,21 +583,46 @@ reop_status reop_uring_submit(reop_op *op, reop_file *file, const struct io_urin
     status = submit_native_begin(op, file, (void *) (uintptr_t) sqe, 0, wrong);
     if (status != REOP_PENDING)
         return status;
-    if (file->engine->transfer == transfer_deferred)
-        return native_deferred(file->engine, file, slot_of(op));
     status = file->engine->submit(file->engine, file, slot_of(op)); /* copies *op->data */
     submit_native_end(file);
     return status;
 }
 
+/* The opcodes of entries that can ask for more than one completion, as far as 64 go. */
+#define MULTISHOT_OPCODES                                                                          \
+    (UINT64_C(1) << IORING_OP_ACCEPT | UINT64_C(1) << IORING_OP_RECV |                             \
+     UINT64_C(1) << IORING_OP_RECVMSG | UINT64_C(1) << IORING_OP_POLL_ADD |                        \
+     UINT64_C(1) << IORING_OP_TIMEOUT | UINT64_C(1) << 49)
+
+/* The plain way for a copied entry. */
+reop_status reop_uring_submit(reop_op *op, reop_file *file, const struct io_uring_sqe *sqe)
+{
+    struct slot *slot = slot_of(op);
+    reop_engine *engine;
+
+    if (REOP_UNLIKELY(file == NULL || sqe == NULL))
+        return native_the_long_way(op, file, sqe);
+    engine = file->engine;
+    if (REOP_UNLIKELY(engine->write != write_deferred || !plain_submits(slot, engine, 0) ||
+                      sqe->flags != 0 || sqe->opcode >= 64 ||
+                      (MULTISHOT_OPCODES >> sqe->opcode & 1) != 0 ||
+                      !plain_enters(file, FILE_KNOWN)))
+        return native_the_long_way(op, file, sqe);
+    plain_fill(op, file, REOP_KIND_NATIVE, NULL, 0, 0);
+    fill_native(next_sqe(engine->state), sqe, op, file->native);
+    return launch(slot, engine);
+}
+
 /* --- collect ----------------------------------------------------------------------------- */
 
 /* A completion that is no op's, or one of several of an op. */
-static reop_op *arrive_rare(struct uring *uring, reop_op *op, const struct io_uring_cqe *cqe)
+static reop_op *arrive_rare(reop_engine *engine, reop_op *op, const struct io_uring_cqe *cqe)
 {
-    if (op == NULL) {
+    struct uring *uring = engine->state;
+
+    if (op == &uring->wake.op) {
         if (!(cqe->flags & IORING_CQE_F_MORE))
-            atomic_store(&uring->unarmed, true);
+            disarmed(engine);
         atomic_store(&uring->notified, 0); /* before anybody looks at engine->attention again */
         return NULL;
     }
@@ -591,33 +634,27 @@ static reop_op *arrive_rare(struct uring *uring, reop_op *op, const struct io_ur
     return cqe->flags & IORING_CQE_F_MORE ? NULL : op;
 }
 
-/* The op of one completion, its outcome stored; or NULL. *outcome: the completion's, then the op's.
- */
-static inline reop_op *arrive(struct uring *uring, const struct io_uring_cqe *cqe, int *outcome)
+/* The op of one completion, its outcome stored; or NULL. */
+static inline reop_op *arrive(reop_engine *engine, const struct io_uring_cqe *cqe)
 {
+    const struct uring *uring = engine->state;
     reop_op *op = (reop_op *) (uintptr_t) cqe->user_data;
 
-    if (REOP_UNLIKELY(op == NULL || cqe->flags != 0)) {
-        op = arrive_rare(uring, op, cqe);
-        if (op != NULL)
-            *outcome = (int) op->result; /* a notification has none */
-        return op;
-    }
+    if (REOP_UNLIKELY(op == &uring->wake.op || cqe->flags != 0))
+        return arrive_rare(engine, op, cqe);
     slot_arrive(slot_of(op));
-    op->result = *outcome;
+    op->result = cqe->res;
     op->os_error = 0;
-    if (REOP_UNLIKELY(*outcome < 0)) {
-        op->os_error = (uint32_t) - *outcome;
+    if (REOP_UNLIKELY(cqe->res < 0)) {
+        op->os_error = (uint32_t) -cqe->res;
         /* EINTR is what a cancelled call in a kernel worker says. */
-        op->result = *outcome == -EINTR ? -ECANCELED : -error_from_system(op->os_error);
+        op->result = cqe->res == -EINTR ? -ECANCELED : -error_from_system(op->os_error);
     }
     return op;
 }
 
-/* Takes completions off the queue, which is ours, and says how many: wakes are among them. landed:
- * where to count the ops, which land here; NULL: they do not. */
-static inline unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out,
-                             struct landed *landed)
+/* Takes completions off the queue, which is ours, and says how many: wakes are among them. */
+static unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out)
 {
     struct uring *uring = engine->state;
     const struct io_uring_cq *queue = &uring->ring.cq;
@@ -628,17 +665,11 @@ static inline unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, 
     reop_op **next = ops;
 
     for (; head != end; head++) {
-        const struct io_uring_cqe *cqe = &cqes[head & mask];
-        int outcome = cqe->res;
-        reop_op *op = arrive(uring, cqe, &outcome);
+        reop_op *op = arrive(engine, &cqes[head & mask]);
 
         if (REOP_UNLIKELY(op == NULL)) {
             end += end != tail; /* it took nobody's room */
             continue;
-        }
-        if (landed != NULL) {
-            slot_land(slot_of(op), true);
-            engine_note_landed(engine, op, outcome < 0, landed);
         }
         *next++ = op;
     }
@@ -647,72 +678,81 @@ static inline unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, 
     return head - first;
 }
 
-/* Shows the kernel what is queued, and says how much that is. */
-static inline unsigned publish(struct io_uring_sq *queue)
-{
-    queue->sqe_head = queue->sqe_tail;
-    io_uring_smp_store_release(queue->ktail, queue->sqe_tail); /* pairs with the kernel's acquire */
-    return queue->sqe_tail - *queue->khead;
-}
-
 static struct __kernel_timespec timespec_of(int64_t ns)
 {
     return (struct __kernel_timespec){ns / 1000000000, ns % 1000000000};
 }
 
 /* One enter submits, runs what the kernel has put off for this thread, and waits. */
-static int enter_and_wait(reop_engine *engine, int64_t timeout_ns)
+static inline int enter_and_wait(struct uring *uring, unsigned wanted)
 {
-    struct uring *uring = engine->state;
-    struct __kernel_timespec timeout;
+    struct io_uring_sq *queue = &uring->ring.sq;
+    unsigned tail = queue->sqe_tail;
+
+    io_uring_smp_store_release(queue->ktail, tail); /* pairs with the kernel's acquire */
+    return io_uring_enter2((unsigned) uring->ring.enter_ring_fd, tail - *queue->khead, wanted,
+                           uring->enter_flags, NULL, _NSIG / 8);
+}
+
+static REOP_APART int enter_and_wait_until(struct uring *uring, int64_t timeout_ns)
+{
+    struct __kernel_timespec timeout = timespec_of(timeout_ns);
     struct io_uring_cqe *cqe;
+
+    return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
+}
+
+/* Only if there is a reason to. TASKRUN: done, but not yet queued. */
+static REOP_APART int enter_without_waiting(struct uring *uring)
+{
+    if (uring->ring.sq.sqe_tail == *uring->ring.sq.khead &&
+        (IO_URING_READ_ONCE(*uring->ring.sq.kflags) &
+         (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
+        return 0;
+    return enter_and_wait(uring, 0);
+}
+
+/* The owner's half of collect that is not taking: hands over what is queued, and waits, but never
+ * beside work that is done. Answers what the enter did. */
+static inline int enter_owned(struct uring *uring, int64_t timeout_ns)
+{
+    const struct io_uring_cq *arrived = &uring->ring.cq;
     int outcome;
 
-    if (REOP_UNLIKELY(timeout_ns > 0)) {
-        timeout = timespec_of(timeout_ns);
-        outcome = io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
-    } else {
-        outcome = io_uring_enter2((unsigned) uring->ring.enter_ring_fd, publish(&uring->ring.sq),
-                                  timeout_ns < 0, uring->enter_flags, NULL, _NSIG / 8);
-    }
+    if (*arrived->khead != io_uring_smp_load_acquire(arrived->ktail) || timeout_ns == 0)
+        outcome = enter_without_waiting(uring);
+    else if (REOP_UNLIKELY(timeout_ns > 0))
+        outcome = enter_and_wait_until(uring, timeout_ns);
+    else
+        outcome = enter_and_wait(uring, 1);
+    return outcome;
+}
+
+/* As collect() has to say it. */
+static int enter_error(int outcome)
+{
     if (outcome >= 0 || outcome == -ETIME)
         return 0;
     return outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
 }
 
-/* The owner's half of collect that is not taking: hands over what is queued, and waits. */
-static inline int enter_owned(reop_engine *engine, int64_t timeout_ns)
+static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
-    const struct io_uring_cq *arrived = &uring->ring.cq;
-    int error = 0;
+    uint32_t count;
+    int outcome;
 
-    if (REOP_UNLIKELY(is_unarmed(uring))) {
+    if (REOP_UNLIKELY(is_unarmed(engine))) {
         if (uring->enabled)
             arm(engine);
         else
             enable(engine); /* which arms */
-        if (is_unarmed(uring))
+        if (is_unarmed(engine))
             timeout_ns = 0;
     }
-    /* Never wait in the kernel beside work that is done. TASKRUN: done, but not yet queued. */
-    if (*arrived->khead != io_uring_smp_load_acquire(arrived->ktail))
-        timeout_ns = 0;
-    if (timeout_ns != 0 || uring->ring.sq.sqe_tail != *uring->ring.sq.khead ||
-        (IO_URING_READ_ONCE(*uring->ring.sq.kflags) &
-         (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
-        error = enter_and_wait(engine, timeout_ns);
-    note_room(uring);
-    return error;
-}
-
-static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
-{
-    int error = enter_owned(engine, timeout_ns);
-    uint32_t count;
-
-    drain(engine, ops, max, &count, NULL);
-    return count > 0 ? (int) count : error;
+    outcome = enter_owned(uring, timeout_ns);
+    drain(engine, ops, max, &count);
+    return count > 0 ? (int) count : enter_error(outcome);
 }
 
 /* Every op a zero-copy send at the greatest depth, and a wake: the kernel keeps what found no room
@@ -722,15 +762,88 @@ static bool has_overflow(struct uring *uring)
     return (IO_URING_READ_ONCE(*uring->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
-static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+/* What the plain way left on the queue. */
+static REOP_APART uint32_t drain_rest(reop_engine *engine, reop_op *ops[], uint32_t max)
 {
-    int error = enter_owned(engine, timeout_ns);
     struct landed landed = engine_landed_none(engine);
     uint32_t count;
 
-    drain(engine, ops, max, &count, &landed);
+    drain(engine, ops, max, &count);
+    for (uint32_t i = 0; i < count; i++)
+        engine_land(engine, slot_of(ops[i]), &landed);
     engine_count_landed(engine, landed);
-    return count > 0 ? (int) count : error;
+    return count;
+}
+
+/* No op, or none left: what to say, and where there was something to look at, the long way. */
+static REOP_APART int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                   int64_t timeout_ns, int outcome)
+{
+    int error = enter_error(outcome);
+
+    if (error == 0 && timeout_ns < 0)
+        return reap_the_long_way(engine, ops, max, timeout_ns);
+    return error == -EINTR ? 0 : error;
+}
+
+/* The plain way: lands the ops that come first on the queue, as long as they are of one file,
+ * succeeded, came back in one completion each - without flags - and the queue does not wrap. */
+static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+    const struct io_uring_cq *queue = &uring->ring.cq;
+    const struct io_uring_cqe *cqe, *end;
+    reop_op **next = ops;
+    uint32_t head, index, most, run, count;
+    uint64_t launch_bits;
+    reop_file *file;
+    int outcome;
+
+    if (REOP_UNLIKELY(!plain_reaps(engine, ops, max, timeout_ns)))
+        return reap_the_long_way(engine, ops, max, timeout_ns);
+    plain_reap_begin(engine);
+    outcome = enter_owned(uring, timeout_ns);
+    head = *queue->khead;
+    /* Acquire pairs with the kernel's release. */
+    most = io_uring_smp_load_acquire(queue->ktail) - head;
+    if (REOP_UNLIKELY(most > max))
+        most = max;
+    index = head & queue->ring_mask;
+    run = most;
+    if (REOP_UNLIKELY(index + run > queue->ring_entries))
+        run = queue->ring_entries - index;
+    cqe = &queue->cqes[index];
+    end = cqe + run;
+    launch_bits = engine->pools[0].launch_bits;
+    file = uring->reaped;
+    for (; cqe != end; cqe++) {
+        struct slot *slot = (struct slot *) (uintptr_t) cqe->user_data;
+        uint64_t result; /* res, and flags above it */
+
+        memcpy(&result, &cqe->res, sizeof result);
+        if (REOP_UNLIKELY(result > INT32_MAX))
+            break;
+        if (REOP_UNLIKELY(slot->op.file != file)) {
+            if (next != ops || slot == &uring->wake)
+                break;
+            file = slot->op.file;
+            uring->reaped = file;
+        }
+        slot_arrive(slot);
+        slot->op.result = (int64_t) result;
+        slot->op.os_error = 0;
+        slot_land_plain(slot, launch_bits);
+        *next++ = &slot->op;
+    }
+    count = (uint32_t) (next - ops);
+    io_uring_smp_store_release(queue->khead, head + count); /* the kernel may use them again */
+    if (REOP_LIKELY(count > 0))
+        plain_count_landed(file, count);
+    if (REOP_UNLIKELY(count < most))
+        count += drain_rest(engine, ops + count, max - count);
+    plain_reap_end(engine);
+    return REOP_LIKELY(count > 0) ? (int) count
+                                  : reap_nothing(engine, ops, max, timeout_ns, outcome);
 }
 
 static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out)
@@ -739,7 +852,7 @@ static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, 
     unsigned seen;
 
     sync_lock(&uring->reap_lock);
-    seen = drain(engine, ops, max, count_out, NULL);
+    seen = drain(engine, ops, max, count_out);
     sync_unlock(&uring->reap_lock);
     return seen;
 }
@@ -753,9 +866,9 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
     uint32_t count;
     unsigned seen;
 
-    if (REOP_UNLIKELY(is_unarmed(uring))) {
+    if (REOP_UNLIKELY(is_unarmed(engine))) {
         sync_lock(&uring->submit_lock);
-        if (is_unarmed(uring))
+        if (is_unarmed(engine))
             arm(engine);
         sync_unlock(&uring->submit_lock);
     }
@@ -764,7 +877,7 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
     seen = drain_locked(engine, ops, max, &count);
     /* A wake that was taken off the queue must not be slept on: its reason is for gather to see. */
     if (seen == 0 && error == 0 && (timeout_ns != 0 || has_overflow(uring))) {
-        unsigned wanted = timeout_ns != 0 && !is_unarmed(uring);
+        unsigned wanted = timeout_ns != 0 && !is_unarmed(engine);
 
         /* Any number of threads may sleep here: the kernel wakes all of them for a completion. */
         outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, wanted,
@@ -821,7 +934,7 @@ static void say_why_not(reop_engine *engine, int error)
  */
 static int probe_sync_cancel(struct uring *uring)
 {
-    struct io_uring_sync_cancel_reg request = {.addr = WAKE_DATA, .fd = -1};
+    struct io_uring_sync_cancel_reg request = {.addr = (uintptr_t) &uring->wake, .fd = -1};
     int outcome = io_uring_register_sync_cancel(&uring->ring, &request);
 
     return outcome == -ENOENT ? 0 : outcome;
@@ -836,6 +949,7 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
         .cq_entries =
             config->depth <= RING_MAX - CQ_SPARE ? 2 * config->depth + CQ_SPARE : 2 * RING_MAX,
     };
+    unsigned entries;
     int error;
 
     if (engine->single)
@@ -844,7 +958,8 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
     uring->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (uring->event_fd < 0)
         return -error_from_system((uint32_t) errno);
-    error = io_uring_queue_init_params(config->depth, &uring->ring, &params);
+    entries = config->depth < RING_MAX ? config->depth + 1 : RING_MAX; /* one for the wake poll */
+    error = io_uring_queue_init_params(entries, &uring->ring, &params);
     if (error < 0)
         goto close_event;
     error = engine->single ? 0 : probe_sync_cancel(uring);
@@ -865,12 +980,14 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
         arm(engine);
         return 0;
     }
-    note_room(uring);
-    atomic_store(&uring->unarmed, true); /* until it is enabled */
+    disarmed(engine); /* until it is enabled */
     engine->submit = submit_owned;
     engine->reap = reap_owned;
-    if (config->flags & REOP_ENGINE_DEFER)
-        engine->transfer = transfer_deferred;
+    if ((config->flags & REOP_ENGINE_DEFER) &&
+        uring->ring.sq.ring_entries > pool_slab(config->pool)->slot_count) {
+        engine->read = read_deferred;
+        engine->write = write_deferred;
+    }
     return 0;
 
 exit_ring:

@@ -80,8 +80,8 @@ static void pool_init(reop_pool *pool, unsigned char *block, const struct slab_p
     slab->slots = (struct slot *) (void *) (block + plan->slots);
     slab->slot_count = plan->slot_count;
     slab->context_stride = (uint32_t) plan->context_stride;
-    slab->contexts = block + plan->contexts;
-    slab->buffers = block + plan->buffers;
+    slab->contexts = plan->context_stride ? block + plan->contexts : NULL;
+    slab->buffers = plan->buffer_stride ? block + plan->buffers : NULL;
     slab->buffer_stride = (size_t) plan->buffer_stride;
     for (uint32_t index = 0; index < slab->slot_count; index++)
         slab->slots[index].pool = pool;
@@ -175,23 +175,25 @@ reop_lane *reop_pool_shared_lane(reop_pool *pool)
     return lane_at(pool, pool->lane_count);
 }
 
+/* An op's place in an array of the slab's. NULL and 0: there is none. */
+static inline void *place_of(const reop_op *op, const struct slab *slab, const unsigned char *first,
+                             size_t stride)
+{
+    return (void *) ((uintptr_t) first + (size_t) (slot_of(op) - slab->slots) * stride);
+}
+
 void *reop_op_context(reop_op *op)
 {
-    const struct slot *slot = slot_of(op);
-    const struct slab *slab = &slot->pool->slab;
+    const struct slab *slab = &slot_of(op)->pool->slab;
 
-    return slab->context_stride
-               ? slab->contexts + (size_t) (slot - slab->slots) * slab->context_stride
-               : NULL;
+    return place_of(op, slab, slab->contexts, slab->context_stride);
 }
 
 void *reop_op_buffer(reop_op *op)
 {
-    const struct slot *slot = slot_of(op);
-    const struct slab *slab = &slot->pool->slab;
+    const struct slab *slab = &slot_of(op)->pool->slab;
 
-    return slab->buffer_stride ? slab->buffers + (size_t) (slot - slab->slots) * slab->buffer_stride
-                               : NULL;
+    return place_of(op, slab, slab->buffers, slab->buffer_stride);
 }
 
 /* --- waiters ----------------------------------------------------------------------------- */
@@ -262,9 +264,9 @@ LANE_RARE void attend_waiters(struct reop_lane *lane)
  * loads later serves it. For all that loaded earlier, what they put is in the freelist, where the
  * waiter would have found it, or in a lane, and lanes hold no more than the slab has beyond
  * op_count: so at least op_count ops are still held, and their releases load later. */
-static inline void attend(struct reop_lane *lane)
+static inline void attend(reop_pool *pool, struct reop_lane *lane)
 {
-    if (REOP_UNLIKELY(atomic_load(&lane->pool->waiter_count) != 0))
+    if (REOP_UNLIKELY(atomic_load(&pool->waiter_count) != 0))
         attend_waiters(lane);
 }
 
@@ -331,7 +333,7 @@ static inline struct slot *take_back(const struct reop_lane *lane, reop_op *op)
 
     REOP_CHECK(slot->pool == lane->pool, "release of op %p to a lane of another pool",
                (const void *) op);
-    slot_give(slot);
+    slot_give(slot, slot_held(slot, "release"));
     return slot;
 }
 
@@ -397,22 +399,29 @@ reop_op *reop_acquire_wait(reop_lane *lane, int64_t timeout_ns)
     return slot ? hand_out(slot) : NULL;
 }
 
-LANE_RARE void release_spilling(reop_lane *lane, struct slot *slot)
+/* Spills, or aborts: out of line, so that the common way needs no stack frame. */
+LANE_RARE void release_rarely(reop_lane *lane, reop_op *op)
 {
+    struct slot *slot = take_back(lane, op);
+
     if (hand_over(lane->pool, slot))
         return;
     lane_overflow(lane, slot);
-    attend(lane);
+    attend(lane->pool, lane);
 }
 
 void reop_release(reop_lane *lane, reop_op *op)
 {
-    struct slot *slot = take_back(lane, op);
+    struct slot *slot = slot_of(op);
+    uint64_t word = slot_word(slot);
+    reop_pool *pool = lane->pool;
 
-    if (REOP_LIKELY(lane_push(lane, slot)))
-        attend(lane);
-    else
-        release_spilling(lane, slot);
+    if (REOP_UNLIKELY(slot->pool != pool || !slot_is_held(word) || !lane_push(lane, slot))) {
+        release_rarely(lane, op);
+        return;
+    }
+    slot_give(slot, word);
+    attend(pool, lane);
 }
 
 void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
@@ -432,7 +441,7 @@ void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
         if (!hand_over(lane->pool, slot))
             lane_overflow(lane, slot);
     }
-    attend(lane);
+    attend(lane->pool, lane);
 }
 
 /* --- for engines ------------------------------------------------------------------------- */

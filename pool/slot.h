@@ -10,7 +10,8 @@
  * word = use << 12 | holder << 4 | landed << 3 | pinned << 2 | state
  *
  * use counts launches; 52 bits last 14 years at ten million launches of one op a second. holder is
- * the pool's index of the engine that launched it. pinned and landed are the cancel protocol: an op
+ * the pool's index of the engine that launched it; it and the two flags are 0 unless the op is in
+ * flight, so that each step is one addition. pinned and landed are the cancel protocol: an op
  * that lands while it is pinned is not delivered; whoever unpins it then delivers it. So a cancel
  * can never reach a later launch, and nobody spins.
  */
@@ -30,7 +31,7 @@ struct slot {
     _Atomic uint64_t state;
     reop_pool *pool;   /* set at create */
     struct slot *link; /* for whoever owns the op: a ready list, a queue, a lane's chain */
-    uint64_t launched; /* when it was, by the engine's clock: see engine_tick_now() */
+    uint64_t launched; /* when it was: see engine_coarse_now() */
 };
 
 static_assert(sizeof(struct reop_overlapped) == 2 * sizeof(uintptr_t) + 8 + sizeof(void *),
@@ -87,6 +88,11 @@ static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t 
                (unsigned long long) slot_use(word), slot_state_name(word), slot_state_name(state));
 }
 
+static inline bool slot_is_held(uint64_t word)
+{
+    return (word & SLOT_HELD) != 0;
+}
+
 /* The state word of an op that the caller has to hold. */
 static inline uint64_t slot_held(const struct slot *slot, const char *what)
 {
@@ -106,29 +112,26 @@ static inline void slot_take(struct slot *slot)
     atomic_store_explicit(&slot->state, word + SLOT_HELD, memory_order_relaxed);
 }
 
-/* HELD to FREE, before the slot is put into a lane or the freelist. */
-static inline void slot_give(struct slot *slot)
+/* HELD to FREE, before anybody can find the slot in a lane or the freelist. word is what
+ * slot_held() answered. */
+static inline void slot_give(struct slot *slot, uint64_t word)
 {
-    uint64_t word = atomic_load_explicit(&slot->state, memory_order_relaxed);
-
-    slot_expect(slot, word, SLOT_HELD, "release");
     atomic_store_explicit(&slot->state, word - SLOT_HELD, memory_order_relaxed); /* as in take */
+}
+
+/* What a launch adds to the state word. holder: the engine's index in the pool. */
+static inline uint64_t slot_launch_bits(uint32_t holder)
+{
+    return SLOT_USE_ONE + ((uint64_t) holder << SLOT_HOLDER_SHIFT) + SLOT_IN_FLIGHT - SLOT_HELD;
 }
 
 /* HELD to IN_FLIGHT. Called before the system call: the completion may be landed by another thread
  * before that call returns, so from here on the op belongs to the system. word is what slot_held()
- * answered, launch_bits what slot_launch_bits() did. */
+ * answered. */
 static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t launch_bits)
 {
     /* Release publishes the op's fields: pairs with slot_pin. */
-    atomic_store_explicit(&slot->state, (word & ~(SLOT_USE_ONE - 1)) + launch_bits,
-                          memory_order_release);
-}
-
-/* holder: the engine's index in the pool. */
-static inline uint64_t slot_launch_bits(uint32_t holder)
-{
-    return SLOT_USE_ONE | (uint64_t) holder << SLOT_HOLDER_SHIFT | SLOT_IN_FLIGHT;
+    atomic_store_explicit(&slot->state, word + launch_bits, memory_order_release);
 }
 
 /* A ring carries the op from its submitter's thread to the one that lands it. The system call
@@ -151,6 +154,12 @@ void __tsan_release(void *address);
 #define slot_arrive(slot)    ((void) (slot))
 #endif
 
+/* The same use, held. */
+static inline uint64_t slot_landed(uint64_t word)
+{
+    return (word & ~(SLOT_USE_ONE - 1)) + SLOT_HELD;
+}
+
 /* IN_FLIGHT to HELD, after the outcome was stored. False: the op is pinned, and whoever unpins it
  * delivers it. owned: the engine is single-threaded and this is its owner, so nobody pins. */
 static inline bool slot_land(struct slot *slot, bool owned)
@@ -159,18 +168,28 @@ static inline bool slot_land(struct slot *slot, bool owned)
 
     slot_expect(slot, word, SLOT_IN_FLIGHT, "completion");
     if (owned) {
-        atomic_store_explicit(&slot->state, word - SLOT_IN_FLIGHT + SLOT_HELD,
+        atomic_store_explicit(&slot->state, slot_landed(word),
                               memory_order_relaxed); /* as in take */
         return true;
     }
     /* Acquire pairs with slot_unpin: a canceller's reads of the op come before our next writes.
      * Release pairs with it too: whoever unpins a landed op sees its outcome. */
     while (!atomic_compare_exchange_weak_explicit(
-        &slot->state, &word,
-        word & SLOT_PINNED ? word | SLOT_LANDED : word - SLOT_IN_FLIGHT + SLOT_HELD,
+        &slot->state, &word, word & SLOT_PINNED ? word | SLOT_LANDED : slot_landed(word),
         memory_order_acq_rel, memory_order_relaxed)) {
     }
     return !(word & SLOT_PINNED);
+}
+
+/* The same for the owner of the one engine that launches its pool's ops; launch_bits: what it
+ * launched it with. */
+static inline void slot_land_plain(struct slot *slot, uint64_t launch_bits)
+{
+    uint64_t word = slot_word(slot);
+
+    slot_expect(slot, word, SLOT_IN_FLIGHT, "completion");
+    atomic_store_explicit(&slot->state, word - (launch_bits - SLOT_USE_ONE),
+                          memory_order_relaxed); /* as in take */
 }
 
 /* Keeps launch number use in flight, so that op->file can be read and the system asked to cancel.

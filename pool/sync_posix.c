@@ -155,6 +155,18 @@ int64_t sync_now_ns(void)
     return (int64_t) now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 
+#ifndef CLOCK_MONOTONIC_COARSE
+#define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
+#endif
+
+int64_t sync_coarse_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t) now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
 #ifndef SYNC_TICK_INLINE
 uint64_t sync_tick(void)
 {

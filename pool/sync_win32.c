@@ -151,6 +151,11 @@ int64_t sync_now_ns(void)
            ticks.QuadPart % per_second * NS_PER_SECOND / per_second;
 }
 
+int64_t sync_coarse_ns(void)
+{
+    return (int64_t) GetTickCount64() * NS_PER_MS;
+}
+
 #ifndef SYNC_TICK_INLINE
 uint64_t sync_tick(void)
 {

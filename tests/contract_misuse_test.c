@@ -259,3 +259,34 @@ BACKEND_TEST(contract_misuse, stuck_by_another_than_the_owner_aborts, ON_SINGLE_
 {
     expect_abort(backend, foreign_stuck, "owner");
 }
+
+static reop_engine *engine_in_run;
+
+static void reap_again(reop_op *op)
+{
+    reop_flush(engine_in_run); /* after which everything looks as it did before the run */
+    reop_reap(engine_in_run, &op, 1, 0);
+}
+
+static void reap_within_run(void *backend)
+{
+    struct scene scene;
+    reop_op *op;
+
+    set_scene(&scene, backend);
+    engine_in_run = scene.fixture.engine;
+    scene.op->on_done = reap_again;
+    for (int i = 0; i < 4; i++) { /* until a reap has nothing to look at but the system */
+        if (reop_write(scene.op, scene.file, reop_op_buffer(scene.op), 16, 0) == REOP_DONE)
+            reop_post(scene.op, engine_in_run, 0);
+        if (i < 3)
+            reop_reap(engine_in_run, &op, 1, REOP_FOREVER);
+    }
+    reop_run(engine_in_run, 1, REOP_FOREVER);
+}
+
+/* Promise, of reop_reap(): "Not from within on_done." */
+BACKEND_TEST(contract_misuse, reap_from_within_on_done_aborts, ON_SINGLE_THREAD)
+{
+    expect_abort(backend, reap_within_run, "within on_done");
+}
