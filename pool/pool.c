@@ -83,8 +83,10 @@ static void pool_init(reop_pool *pool, unsigned char *block, const struct slab_p
     slab->contexts = plan->context_stride ? block + plan->contexts : NULL;
     slab->buffers = plan->buffer_stride ? block + plan->buffers : NULL;
     slab->buffer_stride = (size_t) plan->buffer_stride;
-    for (uint32_t index = 0; index < slab->slot_count; index++)
+    for (uint32_t index = 0; index < slab->slot_count; index++) { /* while its page is hot */
+        memset(&slab->slots[index], 0, sizeof(struct slot));
         slab->slots[index].pool = pool;
+    }
     freelist_init(&pool->freelist, (struct freelist_line *) (void *) (block + plan->lines),
                   (_Atomic uint64_t *) (void *) (block + plan->dry), plan->slot_count,
                   plan->bits_shift);
@@ -120,7 +122,8 @@ int reop_pool_create(const reop_pool_config *config, reop_pool **pool_out)
         return -ENOMEM;
     if (config->flags & REOP_POOL_HUGE_PAGES) /* before the first touch */
         why = sync_huge_pages(block, (size_t) plan.size);
-    memset(block, 0, (size_t) plan.buffers);
+    memset(block, 0, (size_t) plan.slots);
+    memset(block + plan.contexts, 0, (size_t) (plan.buffers - plan.contexts));
     pool = (reop_pool *) (void *) block;
     pool->why = why;
     pool->owned = owned;
