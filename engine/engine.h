@@ -91,9 +91,9 @@ struct reop_file {
     _Atomic uint64_t submitted; /* counted before the gates are checked, and taken back when they
                                  * refuse */
     _Atomic uint64_t completed;
-    _Atomic uint64_t returned; /* accepted submits that have returned; single-threaded: not counted,
-                                * as the one thread cannot reap what it is still submitting */
-    _Atomic uint32_t open;     /* enum file_gate */
+    _Atomic uint64_t inside; /* submits under way that are not done with the file when others can
+                              * have the op */
+    _Atomic uint32_t open;   /* enum file_gate */
     /* The backend's own: kept when the place is used again. */
     _Atomic uint32_t table;
     uint64_t native;
@@ -132,6 +132,8 @@ struct reop_engine {
     bool single;
     bool
         counts_shared; /* counters need RMW: several threads, or no sync_barrier() to see them by */
+    bool parts; /* what publishes an op is submit's last touch of file and engine; REOP_KIND_NATIVE
+                 * excepted */
     bool metered; /* in_flight is counted: depth may not cover every op, or counts are shared */
     _Atomic uintptr_t owner; /* of a single-threaded engine: 0 until the first submit or reap */
 

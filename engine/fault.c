@@ -182,5 +182,6 @@ int reop_engine_faults(reop_engine *engine, const struct reop_faults *config)
     engine->read = read_the_long_way;
     engine->write = write_the_long_way;
     engine->reap = reap_the_long_way;
+    engine->parts = false;
     return 0;
 }

@@ -158,8 +158,7 @@ static bool file_busy(reop_file *file)
 {
     uint64_t submitted = atomic_load(&file->submitted);
 
-    return atomic_load(&file->completed) != submitted ||
-           (!file->engine->single && atomic_load(&file->returned) != submitted);
+    return atomic_load(&file->completed) != submitted || atomic_load(&file->inside) != 0;
 }
 
 /* Shuts the gate, unless something is under way. */

@@ -15,8 +15,27 @@ static reop_status reject(reop_engine *engine, reop_op *op, int error)
     return REOP_REJECTED;
 }
 
+/* Between the two close answers -EBUSY, whatever became of the op. */
+static inline void stay(reop_file *file)
+{
+    atomic_fetch_add(&file->inside, 1); /* pairs with file_busy; before anybody can have the op */
+}
+
+static inline void end(reop_file *file)
+{
+    /* Pairs with file_busy: the file and the engine may go once this is seen. */
+    atomic_fetch_sub(&file->inside, 1);
+}
+
+/* Whether a submit touches file or engine after others can have the op. Not on a single-threaded
+ * engine, whose one thread cannot reap what it is still submitting. */
+static inline bool lingers(const reop_engine *engine, enum reop_kind kind)
+{
+    return !engine->single && (!engine->parts || kind == REOP_KIND_NATIVE);
+}
+
 /* The gates again, now that one of them was found shut. 0: it was not, try again. */
-static int refused(reop_engine *engine, reop_file *file)
+static int refused(reop_engine *engine, reop_file *file, bool inside)
 {
     bool full = engine->metered && atomic_load(&engine->in_flight) > engine->depth;
     bool open;
@@ -24,6 +43,8 @@ static int refused(reop_engine *engine, reop_file *file)
     engine_uncount(&file->submitted, 1, engine->counts_shared);
     if (engine->metered)
         engine_uncount(&engine->in_flight, 1, engine->counts_shared);
+    if (inside)
+        end(file);
     engine_counted_out(engine);
     /* A close that answers -EBUSY shuts the gate for a moment, and holds the lock meanwhile. */
     sync_lock(&engine->lock);
@@ -45,17 +66,19 @@ static inline bool gates_open(reop_engine *engine, reop_file *file)
 }
 
 /* Counts first, looks at the gates after: whoever shuts one looks at the counts after that. */
-static int enter(reop_engine *engine, reop_file *file)
+static inline int enter(reop_engine *engine, reop_file *file, bool inside)
 {
     int error;
 
     do {
+        if (inside)
+            stay(file);
         engine_count(&file->submitted, engine->counts_shared);
         if (engine->metered)
             engine_count(&engine->in_flight, engine->counts_shared);
         if (gates_open(engine, file))
             return 0;
-        error = refused(engine, file);
+        error = refused(engine, file, inside);
     } while (error == 0);
     return error;
 }
@@ -87,7 +110,7 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
         if (!engine->metered)
             engine_meter(engine);
     }
-    error = enter(engine, file);
+    error = enter(engine, file, lingers(engine, kind));
     if (REOP_UNLIKELY(error != 0))
         return reject(engine, op, error);
 
@@ -103,11 +126,16 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
     return REOP_PENDING;
 }
 
-/* All that comes after it. The op may be anybody's now; the file cannot close before this. */
-static inline void end(reop_engine *engine, reop_file *file)
+/* Asks the system, and is done with the file. */
+static inline reop_status hand_over(reop_op *op, reop_file *file, enum reop_kind kind)
 {
-    if (!engine->single)
-        atomic_fetch_add(&file->returned, 1); /* pairs with file_busy */
+    reop_engine *engine = file->engine;
+    bool inside = lingers(engine, kind);
+    reop_status status = engine->submit(engine, file, slot_of(op));
+
+    if (inside)
+        end(file);
+    return status;
 }
 
 static reop_status submit(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
@@ -117,9 +145,7 @@ static reop_status submit(reop_op *op, reop_file *file, enum reop_kind kind, voi
 
     if (status != REOP_PENDING)
         return status;
-    status = file->engine->submit(file->engine, file, slot_of(op));
-    end(file->engine, file);
-    return status;
+    return hand_over(op, file, kind);
 }
 
 /* What the next submit of the file's may rely on: its backend knows it when this one returns. */
@@ -134,7 +160,8 @@ static void note_known(reop_file *file)
 void submit_native_end(reop_file *file)
 {
     note_known(file);
-    end(file->engine, file);
+    if (!file->engine->single)
+        end(file);
 }
 
 static bool misaligned(const reop_file *file, const void *data, uint32_t size, uint64_t offset)
@@ -153,9 +180,7 @@ REOP_APART reop_status transfer_the_long_way(reop_op *op, reop_file *file, enum 
     if (status != REOP_PENDING)
         return status;
     note_known(file);
-    status = file->engine->submit(file->engine, file, slot_of(op));
-    end(file->engine, file);
-    return status;
+    return hand_over(op, file, kind);
 }
 
 reop_status read_the_long_way(reop_op *op, reop_file *file, void *data, uint32_t size,
@@ -244,15 +269,15 @@ reop_status reop_sync(reop_op *op, reop_file *file, uint32_t flags)
     if (status != REOP_PENDING)
         return status;
     sync_error = atomic_load(&file->sync_error);
-    if (sync_error == 0) {
-        status = file->engine->submit(file->engine, file, slot_of(op));
-    } else { /* after a failed sync the page cache no longer tells the truth: the same answer for
-                ever */
-        op->result = -(int64_t) (sync_error >> 32);
-        op->os_error = (uint32_t) sync_error;
-        status = engine_answer(file->engine, slot_of(op));
-    }
-    end(file->engine, file);
+    if (sync_error == 0)
+        return hand_over(op, file, kind);
+    /* After a failed sync the page cache no longer tells the truth: the same answer for ever. */
+    op->result = -(int64_t) (sync_error >> 32);
+    op->os_error = (uint32_t) sync_error;
+    if (!lingers(file->engine, kind))
+        stay(file); /* what answers here does so on every engine */
+    status = engine_answer(file->engine, slot_of(op));
+    end(file);
     return status;
 }
 

@@ -975,8 +975,10 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
                    error == -EMFILE ? " (RLIMIT_NOFILE is below file_count)" : "");
     io_uring_register_buffers_sparse(&uring->ring, BUFFERS_MAX); /* else register_pool says so */
     if (!engine->single) {
-        if (config->flags & REOP_ENGINE_DEFER)
+        if (config->flags & REOP_ENGINE_DEFER) {
             engine->submit = stack_shared;
+            engine->parts = true;
+        }
         arm(engine);
         return 0;
     }
