@@ -43,8 +43,15 @@ struct uring {
     uint32_t buffer_count; /* guarded by engine->lock */
     struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
     struct queue unstacked;        /* off the stack and not in the submission queue; its lock's */
+    _Atomic uint64_t pushed;       /* ops queued for the kernel; under submit_lock */
+    _Atomic bool flushing;         /* somebody is, and looks for who has parked after */
+    _Atomic uint64_t flushes;      /* that left nothing queued */
     _Alignas(64) _Atomic(struct slot *) stacked; /* submitted and deferred, the newest first */
-    struct sync_mutex reap_lock;                 /* guards its completion queue */
+    _Alignas(64) struct sync_mutex reap_lock;    /* guards the completion queue of a shared ring */
+    _Atomic uint64_t taken; /* ops that came back; under reap_lock. Ring: pushed - taken of them */
+    int park_fd;            /* an eventfd: who parks waits for it */
+    _Alignas(64) _Atomic uint32_t parked; /* threads, or soon */
+    _Atomic bool crowded;                 /* who last waited in the kernel was woken in vain */
 };
 
 /* --- entering ---------------------------------------------------------------------------- */
@@ -141,6 +148,71 @@ static void enable(reop_engine *engine)
     arm(engine);
 }
 
+/* --- parking ----------------------------------------------------------------------------- */
+
+/* Threads that reap from one deferring ring, where what is handed over is back before the enter
+ * returns, get in each other's way: one of them handles all of it, on a hot cache, and the kernel
+ * wakes the others for every batch, in vain. So once that is seen, those that find nothing park:
+ * they wait for a word from another thread, not for a completion. Nobody stays parked beside ops
+ * that the ring has or may get: whoever flushes, or leaves reap, looks for the parked after.
+ *
+ * It is an eventfd, and not a condition, for signals to end the waiting. */
+static void unpark(struct uring *uring)
+{
+    uint64_t one = 1;
+
+    REOP_CHECK(write(uring->park_fd, &one, sizeof one) == sizeof one || errno == EAGAIN,
+               "uring: eventfd: %s", strerror(errno));
+}
+
+static bool is_crowded(const struct uring *uring)
+{
+    return atomic_load_explicit(&uring->crowded, memory_order_relaxed); /* a hint */
+}
+
+static bool ring_is_empty(struct uring *uring)
+{
+    uint64_t taken = atomic_load(&uring->taken); /* first: it never is ahead */
+
+    return atomic_load(&uring->pushed) == taken;
+}
+
+/* Something is stacked, which one of the parked may have done. Seq_cst, after flushing was stored:
+ * pairs with park(). */
+static inline bool is_for_the_parked(struct uring *uring)
+{
+    return atomic_load(&uring->parked) > 0 && atomic_load(&uring->stacked) != NULL;
+}
+
+/* For who has flushed, or leaves: one of the parked is to see to what there is. Seq_cst, after
+ * flushing and pushed were stored: pairs with park(). */
+static inline void pass_on(struct uring *uring)
+{
+    if (REOP_UNLIKELY(atomic_load(&uring->parked) > 0) &&
+        (atomic_load(&uring->stacked) != NULL || !ring_is_empty(uring)))
+        unpark(uring);
+}
+
+/* Parks, unless there is something to do. busy: while another thread flushes; else while the ring
+ * is empty. 0, or -EINTR: a signal. */
+static int park(struct uring *uring, int64_t timeout_ns, bool busy)
+{
+    struct timespec timeout = {(time_t) (timeout_ns / 1000000000),
+                               (long) (timeout_ns % 1000000000)};
+    struct pollfd told = {.fd = uring->park_fd, .events = POLLIN};
+    uint64_t any;
+    int outcome = 0;
+
+    atomic_fetch_add(&uring->parked, 1); /* before the looks: pairs with pass_on and interrupt */
+    if (atomic_load(&uring->notified) == 0 &&
+        (busy ? atomic_load(&uring->flushing) : ring_is_empty(uring)))
+        outcome = ppoll(&told, 1, timeout_ns > 0 ? &timeout : NULL, NULL);
+    atomic_fetch_sub(&uring->parked, 1);
+    if (outcome > 0 && read(uring->park_fd, &any, sizeof any) < 0)
+        REOP_CHECK(errno == EAGAIN, "uring: eventfd: %s", strerror(errno)); /* another was told */
+    return outcome < 0 && errno == EINTR ? -EINTR : 0;
+}
+
 static void uring_interrupt(reop_engine *engine)
 {
     struct uring *uring = engine->state;
@@ -149,18 +221,8 @@ static void uring_interrupt(reop_engine *engine)
     if (atomic_exchange(&uring->notified, 1) == 0) /* pairs with arrive() */
         REOP_CHECK(write(uring->event_fd, &one, sizeof one) == sizeof one, "uring: eventfd: %s",
                    strerror(errno));
-}
-
-static void lock(reop_engine *engine, struct sync_mutex *mutex)
-{
-    if (!engine->single)
-        sync_lock(mutex);
-}
-
-static void unlock(reop_engine *engine, struct sync_mutex *mutex)
-{
-    if (!engine->single)
-        sync_unlock(mutex);
+    if (atomic_load(&uring->parked) > 0) /* after notified: pairs with park() */
+        unpark(uring);
 }
 
 /* --- files and buffers ------------------------------------------------------------------- */
@@ -456,6 +518,15 @@ static reop_status write_deferred(reop_op *op, reop_file *file, void *data, uint
     return transfer_deferred(op, file, REOP_KIND_WRITE, data, size, offset, engine);
 }
 
+/* Before the kernel is told. Under submit_lock, so that an RMW is not needed. */
+static void count_pushed(struct uring *uring, uint64_t count)
+{
+    uint64_t pushed =
+        atomic_load_explicit(&uring->pushed, memory_order_relaxed); /* only we store */
+
+    atomic_store(&uring->pushed, pushed + count); /* seq_cst: pairs with park() */
+}
+
 /* A shared ring: the queue is locked, and unless the engine defers the system has the op when this
  * returns. */
 static reop_status submit_shared(reop_engine *engine, reop_file *file, struct slot *slot)
@@ -465,6 +536,7 @@ static reop_status submit_shared(reop_engine *engine, reop_file *file, struct sl
 
     sync_lock(&uring->submit_lock);
     pushed = push(engine, file, slot);
+    count_pushed(uring, pushed);
     if (engine->flags & REOP_ENGINE_DEFER)
         atomic_store_explicit(&uring->backlog, true, memory_order_relaxed); /* the lock orders */
     else if (REOP_LIKELY(pushed))
@@ -525,25 +597,28 @@ static void push_unstacked(reop_engine *engine)
 {
     struct uring *uring = engine->state;
     struct io_uring_sqe *sqe;
+    uint64_t count = 0;
 
     while (uring->unstacked.head != NULL && (sqe = take_sqe(&uring->ring.sq)) != NULL) {
         struct slot *slot = queue_pop(&uring->unstacked);
 
         fill(engine, sqe, &slot->op, slot->op.file->native);
         slot_hand_over(slot);
+        count++;
     }
+    count_pushed(uring, count);
 }
 
-static int uring_flush(reop_engine *engine)
+/* A shared ring. What it leaves to the parked is for the caller to pass on. */
+static int flush(reop_engine *engine)
 {
     struct uring *uring = engine->state;
     int error = 0;
 
-    if (engine->single)
-        enable(engine);
-    else if (atomic_load(&uring->stacked) == NULL && !has_backlog(uring))
+    if (atomic_load(&uring->stacked) == NULL && !has_backlog(uring))
         return 0;
-    lock(engine, &uring->submit_lock);
+    sync_lock(&uring->submit_lock);
+    atomic_store(&uring->flushing, true); /* a hint to those who would wait for the lock */
     unstack(uring);
     do {
         push_unstacked(engine);
@@ -553,7 +628,24 @@ static int uring_flush(reop_engine *engine)
                            io_uring_sq_ready(&uring->ring) == 0));
     if (REOP_UNLIKELY(uring->unstacked.head != NULL))
         atomic_store_explicit(&uring->backlog, true, memory_order_relaxed); /* as in enter */
-    unlock(engine, &uring->submit_lock);
+    else if (io_uring_sq_ready(&uring->ring) == 0)
+        atomic_fetch_add(&uring->flushes, 1); /* pairs with wait_for_flusher */
+    atomic_store(&uring->flushing, false);    /* seq_cst, before we look: pairs with park */
+    sync_unlock(&uring->submit_lock);
+    return error;
+}
+
+static int uring_flush(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+    int error;
+
+    if (engine->single) {
+        enable(engine);
+        return io_uring_sq_ready(&uring->ring) > 0 ? enter(engine, NULL) : 0;
+    }
+    error = flush(engine);
+    pass_on(uring);
     return error;
 }
 
@@ -853,41 +945,104 @@ static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, 
 
     sync_lock(&uring->reap_lock);
     seen = drain(engine, ops, max, count_out);
+    atomic_store_explicit(
+        &uring->taken, atomic_load_explicit(&uring->taken, memory_order_relaxed) + *count_out,
+        memory_order_release); /* late is safe: who believes in ops does not park */
     sync_unlock(&uring->reap_lock);
     return seen;
+}
+
+/* Waits for a completion. Any number of threads may: the kernel wakes all of them for one. */
+static int wait_in_kernel(reop_engine *engine, int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+    struct __kernel_timespec timeout = timespec_of(timeout_ns);
+    struct io_uring_getevents_arg wait = {.ts = timeout_ns > 0 ? (uintptr_t) &timeout : 0};
+    unsigned wanted = timeout_ns != 0 && !is_unarmed(engine);
+    int outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, wanted,
+                                  IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
+                                  sizeof wait);
+
+    if (outcome >= 0 || outcome == -ETIME || outcome == -EINTR)
+        return outcome;
+    return -error_from_system((uint32_t) -outcome);
+}
+
+/* Nothing has come back: waits, and says how much of it did then. */
+static int sleep_and_drain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns,
+                           uint32_t *count_out)
+{
+    struct uring *uring = engine->state;
+    bool crowded = is_crowded(uring);
+    int outcome;
+    unsigned seen;
+
+    pass_on(uring);
+    if (crowded && timeout_ns != 0 && !is_unarmed(engine) && !has_overflow(uring) &&
+        ring_is_empty(uring)) {
+        outcome = park(uring, timeout_ns, false);
+        drain_locked(engine, ops, max, count_out);
+        return outcome;
+    }
+    outcome = wait_in_kernel(engine, timeout_ns);
+    seen = drain_locked(engine, ops, max, count_out);
+    if (outcome < 0)
+        return outcome == -ETIME ? 0 : outcome;
+    if (uring->park_fd >= 0 &&
+        crowded != (seen == 0)) /* relaxed: what is better, not what is right */
+        atomic_store_explicit(&uring->crowded, seen == 0, memory_order_relaxed);
+    return 0;
+}
+
+/* Another thread flushes: waits until it is told, and sees that what it had stacked is handed over.
+ */
+static int wait_for_flusher(reop_engine *engine, int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+    /* An RMW: the flush that counts after us is followed by one that takes all we have stacked. */
+    uint64_t flushes = atomic_fetch_add(&uring->flushes, 0);
+    int outcome = park(uring, timeout_ns, true);
+    int flushed = atomic_load(&uring->flushes) - flushes >= 2 ? 0 : flush(engine);
+
+    return outcome < 0 ? outcome : flushed;
+}
+
+static void rearm(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+
+    sync_lock(&uring->submit_lock);
+    if (is_unarmed(engine))
+        arm(engine);
+    sync_unlock(&uring->submit_lock);
 }
 
 static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
-    struct __kernel_timespec timeout = timespec_of(timeout_ns);
-    struct io_uring_getevents_arg wait = {.ts = timeout_ns > 0 ? (uintptr_t) &timeout : 0};
-    int outcome = 0, error = 0;
-    uint32_t count;
+    uint32_t count, more = 0;
     unsigned seen;
+    int error;
 
-    if (REOP_UNLIKELY(is_unarmed(engine))) {
-        sync_lock(&uring->submit_lock);
-        if (is_unarmed(engine))
-            arm(engine);
-        sync_unlock(&uring->submit_lock);
+    if (REOP_UNLIKELY(is_unarmed(engine)))
+        rearm(engine);
+    if (REOP_UNLIKELY(is_crowded(uring) && timeout_ns != 0 && atomic_load(&uring->flushing))) {
+        error = wait_for_flusher(engine, timeout_ns);
+        timeout_ns = 0;
+    } else {
+        error = flush(engine);
     }
-    if ((engine->flags & REOP_ENGINE_DEFER) || has_backlog(uring))
-        error = uring_flush(engine);
     seen = drain_locked(engine, ops, max, &count);
     /* A wake that was taken off the queue must not be slept on: its reason is for gather to see. */
     if (seen == 0 && error == 0 && (timeout_ns != 0 || has_overflow(uring))) {
-        unsigned wanted = timeout_ns != 0 && !is_unarmed(engine);
-
-        /* Any number of threads may sleep here: the kernel wakes all of them for a completion. */
-        outcome = io_uring_enter2((unsigned) uring->ring.ring_fd, 0, wanted,
-                                  IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
-                                  sizeof wait);
-        drain_locked(engine, ops, max, &count);
-        if (outcome < 0 && outcome != -ETIME)
-            error = outcome == -EINTR ? -EINTR : -error_from_system((uint32_t) -outcome);
+        error = sleep_and_drain(engine, ops, max, timeout_ns, &count);
+    } else if (REOP_UNLIKELY(count > 0 && count < max && is_for_the_parked(uring))) {
+        /* Cheaper than to wake who has stacked it: it need not come before what we have. */
+        flush(engine);
+        drain_locked(engine, ops + count, max - count, &more);
     }
-    return count > 0 ? (int) count : error;
+    pass_on(uring);
+    return count > 0 ? (int) (count + more) : error;
 }
 
 static int uring_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
@@ -949,6 +1104,7 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
         .cq_entries =
             config->depth <= RING_MAX - CQ_SPARE ? 2 * config->depth + CQ_SPARE : 2 * RING_MAX,
     };
+    bool parts = !engine->single && (config->flags & REOP_ENGINE_DEFER) != 0;
     unsigned entries;
     int error;
 
@@ -965,6 +1121,11 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
     error = engine->single ? 0 : probe_sync_cancel(uring);
     if (error < 0)
         goto exit_ring;
+    uring->park_fd = parts ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    if (parts && uring->park_fd < 0) {
+        error = -errno;
+        goto exit_ring;
+    }
     sync_mutex_init(&uring->submit_lock);
     sync_mutex_init(&uring->reap_lock);
 
@@ -975,10 +1136,9 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
                    error == -EMFILE ? " (RLIMIT_NOFILE is below file_count)" : "");
     io_uring_register_buffers_sparse(&uring->ring, BUFFERS_MAX); /* else register_pool says so */
     if (!engine->single) {
-        if (config->flags & REOP_ENGINE_DEFER) {
+        if (parts)
             engine->submit = stack_shared;
-            engine->parts = true;
-        }
+        engine->parts = parts;
         arm(engine);
         return 0;
     }
@@ -1012,6 +1172,8 @@ static void uring_destroy(reop_engine *engine)
         uring->ring.int_flags = 0;
     io_uring_queue_exit(&uring->ring);
     close(uring->event_fd);
+    if (uring->park_fd >= 0)
+        close(uring->park_fd);
     sync_mutex_destroy(&uring->submit_lock);
     sync_mutex_destroy(&uring->reap_lock);
 }
