@@ -21,10 +21,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RING_MAX    32768u /* IORING_MAX_ENTRIES */
-#define BUFFERS_MAX 1024u
-#define BUFFER_MAX  ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
-#define CQ_SPARE    16u                /* completions that are not an op's: wakes */
+#define RING_MAX     32768u /* IORING_MAX_ENTRIES */
+#define BUFFERS_MAX  1024u
+#define BUFFER_MAX   ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
+#define MOMENT_TICKS 16384u             /* what a batch takes its submitter, and more: 4 to 16 us */
+#define CQ_SPARE     16u                /* completions that are not an op's: wakes */
 
 /* file->table, about the kernel's fixed-file table: not tried, in it, not in it, to be taken out.
  */
@@ -47,6 +48,7 @@ struct uring {
     _Atomic bool flushing;         /* somebody is, and looks for who has parked after */
     _Atomic uint64_t flushes;      /* that left nothing queued */
     _Alignas(64) _Atomic(struct slot *) stacked; /* submitted and deferred, the newest first */
+    _Atomic uint64_t stackers;                   /* whose they are: a bit of each thread */
     _Alignas(64) struct sync_mutex reap_lock;    /* guards the completion queue of a shared ring */
     _Atomic uint64_t taken; /* ops that came back; under reap_lock. Ring: pushed - taken of them */
     int park_fd;            /* an eventfd: who parks waits for it */
@@ -547,12 +549,28 @@ static reop_status submit_shared(reop_engine *engine, reop_file *file, struct sl
     return REOP_LIKELY(pushed) ? REOP_PENDING : engine_answer(engine, slot);
 }
 
+/* Of the calling thread; another may have the same. */
+static inline uint64_t own_bit(void)
+{
+    return UINT64_C(1) << (sync_thread_self() * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
+
+/* Relaxed, for it is a hint: see flushed_by_others(). */
+static inline void note_stacker(struct uring *uring)
+{
+    uint64_t bit = own_bit();
+
+    if (REOP_UNLIKELY((atomic_load_explicit(&uring->stackers, memory_order_relaxed) & bit) == 0))
+        atomic_fetch_or_explicit(&uring->stackers, bit, memory_order_relaxed);
+}
+
 /* A shared ring, deferring: the op is left for whoever flushes, so that submitters wait neither for
  * each other nor for a flush. Nobody takes a single op off the stack, hence no ABA. */
 static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     struct uring *uring = engine->state;
 
+    note_stacker(uring);
     if (slot->op.kind ==
         REOP_KIND_NATIVE) /* to be copied now: the caller's entry may soon be gone */
         return submit_shared(engine, file, slot);
@@ -609,16 +627,23 @@ static void push_unstacked(reop_engine *engine)
     count_pushed(uring, count);
 }
 
+/* Backlog is true while a flush is under way, too. */
+static bool is_unflushed(struct uring *uring)
+{
+    return atomic_load(&uring->stacked) != NULL || has_backlog(uring);
+}
+
 /* A shared ring. What it leaves to the parked is for the caller to pass on. */
 static int flush(reop_engine *engine)
 {
     struct uring *uring = engine->state;
     int error = 0;
 
-    if (atomic_load(&uring->stacked) == NULL && !has_backlog(uring))
+    if (!is_unflushed(uring))
         return 0;
     sync_lock(&uring->submit_lock);
     atomic_store(&uring->flushing, true); /* a hint to those who would wait for the lock */
+    atomic_store_explicit(&uring->stackers, 0, memory_order_relaxed); /* as in note_stacker */
     unstack(uring);
     do {
         push_unstacked(engine);
@@ -1007,6 +1032,27 @@ static int wait_for_flusher(reop_engine *engine, int64_t timeout_ns)
     return outcome < 0 ? outcome : flushed;
 }
 
+/* Nothing of what is stacked is ours: gives others a moment to hand it over, on their own hot
+ * cache. True: all that was stacked when we were called is the system's. */
+static bool flushed_by_others(struct uring *uring)
+{
+    bool flushing = atomic_load(&uring->flushing); /* before the next: no flush begins unseen */
+    uint64_t flushes = atomic_fetch_add(&uring->flushes, 0), enough = flushes + 1, start;
+
+    if ((atomic_load_explicit(&uring->stackers, memory_order_relaxed) & own_bit()) != 0)
+        return false;
+    /* One that was under way may not have all; the next has. */
+    if (flushing &&
+        (atomic_load(&uring->stacked) != NULL || atomic_load(&uring->flushes) != flushes))
+        enough++;
+    for (start = sync_tick(); atomic_load(&uring->flushes) < enough;) {
+        if (sync_tick() - start > MOMENT_TICKS)
+            return false;
+        sync_spin();
+    }
+    return true;
+}
+
 static void rearm(reop_engine *engine)
 {
     struct uring *uring = engine->state;
@@ -1022,14 +1068,14 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
     struct uring *uring = engine->state;
     uint32_t count, more = 0;
     unsigned seen;
-    int error;
+    int error = 0;
 
     if (REOP_UNLIKELY(is_unarmed(engine)))
         rearm(engine);
     if (REOP_UNLIKELY(is_crowded(uring) && timeout_ns != 0 && atomic_load(&uring->flushing))) {
         error = wait_for_flusher(engine, timeout_ns);
         timeout_ns = 0;
-    } else {
+    } else if (is_unflushed(uring) && (timeout_ns == 0 || !flushed_by_others(uring))) {
         error = flush(engine);
     }
     seen = drain_locked(engine, ops, max, &count);

@@ -78,6 +78,25 @@ static inline uint64_t sync_tick(void)
 uint64_t sync_tick(void);
 #endif
 
+/* In a loop that looks for what another processor is about to store: lets the other half of this
+ * one go first. */
+#if defined(__x86_64__) && defined(__GNUC__)
+static inline void sync_spin(void)
+{
+    __builtin_ia32_pause();
+}
+#elif defined(__aarch64__) && defined(__GNUC__)
+static inline void sync_spin(void)
+{
+    __asm__ volatile("yield");
+}
+#else
+static inline void sync_spin(void)
+{
+    /* It has no such hint, and none is needed. */
+}
+#endif
+
 /* The deadline of a timeout_ns as the public functions take it; saturates. */
 static inline int64_t sync_deadline_ns(int64_t timeout_ns)
 {
