@@ -2,7 +2,9 @@
  *
  * io_uring through liburing. A single-threaded engine is one SINGLE_ISSUER, DEFER_TASKRUN ring
  * without a lock, and a reap is one enter that submits and waits. Any other engine has a lock for
- * the submission queue and one for the completion queue; nobody sleeps holding either.
+ * the submission queue and one for the completion queue; nobody sleeps holding either. Where it
+ * defers, submitters meet on a stack, and whoever flushes empties it: of several threads that reap,
+ * one at a time, as far as it goes (see parking).
  *
  * user_data is the slot's address: while the kernel is asked to cancel one, it cannot be launched
  * again, as it is pinned or the asker's own.
@@ -1039,8 +1041,9 @@ static bool flushed_by_others(struct uring *uring)
     bool flushing = atomic_load(&uring->flushing); /* before the next: no flush begins unseen */
     uint64_t flushes = atomic_fetch_add(&uring->flushes, 0), enough = flushes + 1, start;
 
-    if ((atomic_load_explicit(&uring->stackers, memory_order_relaxed) & own_bit()) != 0)
-        return false;
+    if (uring->park_fd < 0 ||
+        (atomic_load_explicit(&uring->stackers, memory_order_relaxed) & own_bit()) != 0)
+        return false; /* nobody defers, or perhaps we did */
     /* One that was under way may not have all; the next has. */
     if (flushing &&
         (atomic_load(&uring->stacked) != NULL || atomic_load(&uring->flushes) != flushes))
