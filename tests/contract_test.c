@@ -277,6 +277,51 @@ BACKEND_TEST(contract, depth_that_covers_every_op_never_answers_eagain, ON_EVERY
     fixture_close(&fixture);
 }
 
+/* Promise: depth is "most ops in flight", whichever pools they are of, though it covered every op
+ * until another pool was registered. */
+BACKEND_TEST(contract, depth_is_for_the_ops_of_all_pools, ON_PENDING)
+{
+    enum { OPS = 4 };
+    struct fixture fixture;
+    reop_pool *second = NULL;
+    reop_file *file;
+    reop_op *ops[OPS], *others[OPS];
+    uint64_t use;
+
+    fixture_open_with(&fixture, backend,
+                      (reop_pool_config){.op_count = OPS, .buffer_size = FIXTURE_BUFFER},
+                      (reop_engine_config){.depth = OPS});
+    cr_assert_eq(reop_pool_create(
+                     &(reop_pool_config){.op_count = OPS, .buffer_size = FIXTURE_BUFFER}, &second),
+                 0);
+    file = fixture_file(&fixture, REOP_FILE_READ, 4096);
+    cr_assert_eq(reop_acquire_many(fixture.lane, ops, OPS), OPS);
+    cr_assert_eq(reop_acquire_many(reop_pool_shared_lane(second), others, OPS), OPS);
+    cr_assert_eq(reop_read(ops[0], file, reop_op_buffer(ops[0]), 16, 0), REOP_PENDING);
+    cr_assert_eq(reop_engine_register(fixture.engine, second), 0);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = round == 0; i < 2; i++)
+            cr_assert_eq(reop_read(ops[i], file, reop_op_buffer(ops[i]), 16, 0), REOP_PENDING, "%s",
+                         backend->name);
+        for (uint32_t i = 0; i < 2; i++)
+            cr_assert_eq(reop_read(others[i], file, reop_op_buffer(others[i]), 16, 0), REOP_PENDING,
+                         "%s: %u", backend->name, i);
+        use = reop_op_use(others[2]);
+        fixture_expect_rejected(
+            others[2], reop_read(others[2], file, reop_op_buffer(others[2]), 16, 0), use, EAGAIN);
+        use = reop_op_use(ops[2]);
+        fixture_expect_rejected(ops[2], reop_read(ops[2], file, reop_op_buffer(ops[2]), 16, 0), use,
+                                EAGAIN);
+        for (uint32_t i = 0; i < 4; i++)
+            fixture_reap(&fixture);
+    }
+    reop_release_many(fixture.lane, ops, OPS);
+    reop_release_many(reop_pool_shared_lane(second), others, OPS);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+    cr_assert_eq(reop_pool_destroy(second), 0);
+}
+
 /* --- the op's fields -------------------------------------------------------------------------- */
 
 static void ignore_done(reop_op *op)

@@ -850,6 +850,140 @@ BACKEND_TEST(uring, wake_survives_full_queues, ON_SHARED_DEFERRED)
     fixture_close(&fixture);
 }
 
+/* --- a crowded ring --------------------------------------------------------------------------- */
+
+static void interrupt_nothing(int signal_number)
+{
+    (void) signal_number;
+}
+
+struct crowd {
+    struct fixture fixture;
+    pthread_t thread;
+    _Atomic pid_t id;
+    _Atomic uint32_t reaps, back; /* calls that returned, ops that came back */
+    _Atomic int answer;           /* the last call's */
+};
+
+static void *reap_in_a_crowd(void *argument)
+{
+    struct crowd *crowd = argument;
+    reop_op *op;
+
+    crowd->id = (pid_t) syscall(SYS_gettid);
+    do {
+        crowd->answer = reop_reap(crowd->fixture.engine, &op, 1, REOP_FOREVER);
+        if (crowd->answer == 1) {
+            reop_release(crowd->fixture.lane, op);
+            crowd->back++;
+        }
+        crowd->reaps++;
+    } while (crowd->answer >= 0);
+    return NULL;
+}
+
+/* Sleeps outside the ring, as the kernel tells. */
+static bool has_parked(const struct crowd *crowd)
+{
+    char path[64];
+    long call = -1;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int) crowd->id);
+    file = fopen(path, "r");
+    if (file == NULL || fscanf(file, "%ld", &call) != 1)
+        call = -1;
+    if (file != NULL)
+        fclose(file);
+    return call == SYS_ppoll;
+}
+
+/* Hands over and reaps on a hot cache until the other is tired of being woken in vain. */
+static void crowd_out(struct crowd *crowd, reop_file *file)
+{
+    for (uint32_t i = 0; i < 20000; i++) {
+        reop_op *op = reop_acquire(crowd->fixture.lane), *reaped;
+
+        if (has_parked(crowd)) {
+            reop_release(crowd->fixture.lane, op);
+            return;
+        }
+        cr_assert_eq(reop_write(op, file, reop_op_buffer(op), 1, 0), REOP_PENDING);
+        if (reop_reap(crowd->fixture.engine, &reaped, 1, FIXTURE_MS) == 1)
+            reop_release(crowd->fixture.lane, reaped);
+    }
+    cr_skip_test("the other reaper does not park");
+}
+
+static void wait_for_count(const _Atomic uint32_t *counter, uint32_t count, const char *what)
+{
+    for (uint32_t i = 0; i < 4000 && *counter < count; i++)
+        fixture_sleep_ms(1);
+    cr_assert_geq(*counter, count, "%s", what);
+}
+
+/* Promises: "Waits until at least one op has come back", "0 on time-out, signal or wake",
+ * "-ECANCELED once the engine is stopped", of a reaper that sleeps because another is quicker. */
+BACKEND_TEST(uring, parked_reaper_is_told, ON_SHARED_DEFERRED)
+{
+    struct sigaction action = {.sa_handler = interrupt_nothing, .sa_flags = SA_RESTART};
+    struct crowd crowd = {.answer = 0};
+    struct fixture *fixture = &crowd.fixture;
+    reop_op *ops[2], *reaped;
+    reop_file *file;
+    uint32_t before;
+    int count;
+
+    fixture_open(fixture, backend);
+    cr_assert_eq(reop_file_open(fixture->engine, fixture_null_path(), REOP_FILE_WRITE, &file), 0);
+    cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
+    cr_assert_eq(pthread_create(&crowd.thread, NULL, reap_in_a_crowd, &crowd), 0);
+
+    crowd_out(&crowd, file);
+    before = crowd.back;
+    ops[0] = fixture_acquire(fixture);
+    cr_assert_eq(reop_write(ops[0], file, reop_op_buffer(ops[0]), 1, 0), REOP_PENDING);
+    cr_assert_eq(reop_flush(fixture->engine), 0);
+    wait_for_count(&crowd.back, before + 1, "a flushed op did not reach the parked");
+
+    crowd_out(&crowd, file);
+    before = crowd.back;
+    cr_assert_eq(reop_acquire_many(fixture->lane, ops, 2), 2);
+    for (uint32_t i = 0; i < 2; i++)
+        cr_assert_eq(reop_write(ops[i], file, reop_op_buffer(ops[i]), 1, 0), REOP_PENDING);
+    count = reop_reap(fixture->engine, &reaped, 1, 0);
+    cr_assert_geq(count, 0);
+    if (count == 1)
+        reop_release(fixture->lane, reaped);
+    wait_for_count(&crowd.back, before + 2 - (uint32_t) count, "what a reaper left stayed there");
+
+    crowd_out(&crowd, file);
+    before = crowd.reaps;
+    reop_wake(fixture->engine);
+    wait_for_count(&crowd.reaps, before + 1, "a wake did not reach the parked");
+    cr_assert_eq(crowd.answer, 0);
+
+    crowd_out(&crowd, file);
+    before = crowd.reaps;
+    pthread_kill(crowd.thread, SIGUSR1);
+    wait_for_count(&crowd.reaps, before + 1, "a signal did not reach the parked");
+    cr_assert_eq(crowd.answer, 0);
+
+    crowd_out(&crowd, file);
+    before = crowd.back;
+    cr_assert_eq(reop_post(fixture_acquire(fixture), fixture->engine, 1), REOP_PENDING);
+    wait_for_count(&crowd.back, before + 1, "a post did not reach the parked");
+
+    crowd_out(&crowd, file);
+    before = crowd.reaps;
+    reop_stop(fixture->engine);
+    wait_for_count(&crowd.reaps, before + 1, "a stop did not reach the parked");
+    cr_assert_eq(crowd.answer, -ECANCELED);
+    pthread_join(crowd.thread, NULL);
+    fixture_close_file(file);
+    fixture_close(fixture);
+}
+
 /* --- what is no op's -------------------------------------------------------------------------- */
 
 static void *post_from_elsewhere(void *argument)
@@ -891,11 +1025,6 @@ BACKEND_TEST(uring, op_behind_a_wake_is_found, ON_URING)
 }
 
 /* --- signals ---------------------------------------------------------------------------------- */
-
-static void interrupt_nothing(int signal_number)
-{
-    (void) signal_number;
-}
 
 static void *signal_later(void *argument)
 {
