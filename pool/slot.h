@@ -79,15 +79,21 @@ static inline const char *slot_state_name(uint64_t word)
     return names[word & SLOT_STATE];
 }
 
-static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t state,
-                               const char *what)
+static inline void slot_check(const struct slot *slot, uint64_t word, uint64_t state, bool is,
+                              const char *what)
 {
-    /* A bit each for HELD and IN_FLIGHT, so that looking is one instruction. */
-    REOP_CHECK(state == SLOT_FREE ? (word & SLOT_STATE) == 0 : (word & state) != 0,
-               "%s of op %p (use %llu), which is %s, not %s", what, (const void *) slot,
+    REOP_CHECK(is, "%s of op %p (use %llu), which is %s, not %s", what, (const void *) slot,
                (unsigned long long) slot_use(word), slot_state_name(word), slot_state_name(state));
 }
 
+static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t state,
+                               const char *what)
+{
+    slot_check(slot, word, state, (word & SLOT_STATE) == state, what);
+}
+
+/* For the plain ways: HELD and IN_FLIGHT have a bit each, and looking at one is one instruction. A
+ * word with both, which nothing makes but stray memory, passes. */
 static inline bool slot_is_held(uint64_t word)
 {
     return (word & SLOT_HELD) != 0;
@@ -187,7 +193,7 @@ static inline void slot_land_plain(struct slot *slot, uint64_t launch_bits)
 {
     uint64_t word = slot_word(slot);
 
-    slot_expect(slot, word, SLOT_IN_FLIGHT, "completion");
+    slot_check(slot, word, SLOT_IN_FLIGHT, (word & SLOT_IN_FLIGHT) != 0, "completion");
     atomic_store_explicit(&slot->state, word - (launch_bits - SLOT_USE_ONE),
                           memory_order_relaxed); /* as in take */
 }
