@@ -556,15 +556,17 @@ static int gather(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t tim
 
 static void reap_enter(reop_engine *engine)
 {
+    uint32_t before;
+
     engine_own(engine);
     if (engine->counts_shared) {
-        atomic_fetch_add(&engine->reapers, 1);
-        return;
+        before = atomic_fetch_add(&engine->reapers, 1);
+    } else {
+        engine->batch_ns = 0;
+        before = atomic_load_explicit(&engine->reapers, memory_order_relaxed);
+        atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed);
     }
-    engine->batch_ns = 0;
-    REOP_CHECK(atomic_load_explicit(&engine->reapers, memory_order_relaxed) == 0,
-               "reap from within on_done");
-    atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed);
+    REOP_CHECK(!engine->single || before == 0, "reap from within on_done");
 }
 
 static void reap_leave(reop_engine *engine)

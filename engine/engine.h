@@ -22,8 +22,7 @@
 #define ENGINE_CANCELS 4u  /* the mailbox is not empty */
 #define ENGINE_CHORES  8u  /* the backend has work that only the owner can do */
 #define ENGINE_STOP    16u /* reop_stop(); stays */
-#define ENGINE_UNARMED                                                                             \
-    32u /* the backend cannot be interrupted yet: its next collect() sees to it */
+#define ENGINE_UNARMED 32u /* no interrupt reaches the backend until its next collect() */
 
 #define ENGINE_CANCELS_MAX 1024u
 
