@@ -231,8 +231,9 @@ static void live(struct soak_driver *driver)
     static char path[sizeof work.files[0].path + 8];
     struct cycle cycle = {.driver = driver};
 
-    snprintf(path, sizeof path, "%s.cycle", work.files[SOAK_STORM].path);
     create(&cycle);
+    /* From here on what is allocated is excused: by a thread's first snprintf(), on Windows. */
+    snprintf(path, sizeof path, "%s.cycle", work.files[SOAK_STORM].path);
     must(reop_file_open(cycle.engine, path,
                         REOP_FILE_READ | REOP_FILE_WRITE | REOP_FILE_CREATE | REOP_FILE_SHARE_READ |
                             REOP_FILE_SHARE_WRITE,
