@@ -452,15 +452,6 @@ static REOP_APART int land_rest(reop_engine *engine, const OVERLAPPED_ENTRY entr
     return count;
 }
 
-/* Nothing came: what to say, and where there was something to look at, the long way. */
-static REOP_APART int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                   int64_t timeout_ns, int error)
-{
-    if (error == 0 && timeout_ns < 0)
-        return reap_the_long_way(engine, ops, max, timeout_ns);
-    return error;
-}
-
 /* The plain way: lands the ops that come first, as long as they are of one file and succeeded. */
 static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {

@@ -894,17 +894,6 @@ static REOP_APART uint32_t drain_rest(reop_engine *engine, reop_op *ops[], uint3
     return count;
 }
 
-/* No op, or none left: what to say, and where there was something to look at, the long way. */
-static REOP_APART int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                   int64_t timeout_ns, int outcome)
-{
-    int error = enter_error(outcome);
-
-    if (error == 0 && timeout_ns < 0)
-        return reap_the_long_way(engine, ops, max, timeout_ns);
-    return error == -EINTR ? 0 : error;
-}
-
 /* The plain way: lands the ops that come first on the queue, as long as they are of one file,
  * succeeded, came back in one completion each - without flags - and the queue does not wrap. */
 static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
@@ -961,8 +950,9 @@ static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t
     if (REOP_UNLIKELY(count < most))
         count += drain_rest(engine, ops + count, max - count);
     plain_reap_end(engine);
-    return REOP_LIKELY(count > 0) ? (int) count
-                                  : reap_nothing(engine, ops, max, timeout_ns, outcome);
+    return REOP_LIKELY(count > 0)
+               ? (int) count
+               : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
 }
 
 static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out)
@@ -1154,7 +1144,7 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
             config->depth <= RING_MAX - CQ_SPARE ? 2 * config->depth + CQ_SPARE : 2 * RING_MAX,
     };
     bool parts = !engine->single && (config->flags & REOP_ENGINE_DEFER) != 0;
-    unsigned entries;
+    unsigned entries = config->depth;
     int error;
 
     if (engine->single)
@@ -1163,7 +1153,10 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
     uring->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (uring->event_fd < 0)
         return -error_from_system((uint32_t) errno);
-    entries = config->depth < RING_MAX ? config->depth + 1 : RING_MAX; /* one for the wake poll */
+    /* One for the wake poll, where the plain way does not look for room. */
+    if (engine->single && (config->flags & REOP_ENGINE_DEFER) &&
+        entries == pool_slab(config->pool)->slot_count && entries < RING_MAX)
+        entries++;
     error = io_uring_queue_init_params(entries, &uring->ring, &params);
     if (error < 0)
         goto close_event;
