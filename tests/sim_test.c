@@ -128,12 +128,12 @@ Test(sim, an_hour_passes_at_once)
 {
     struct device device;
     reop_op *op = NULL;
-    clock_t start = clock();
+    time_t start = time(NULL);
 
     device_open(&device, (struct reop_sim_config){0}, 0);
     cr_assert_eq(reop_reap(device.engine, &op, 1, INT64_C(3600000000000)), 0);
     cr_assert_eq(reop_sim_now_ns(device.engine), INT64_C(3600000000000));
-    cr_assert_lt(clock() - start, CLOCKS_PER_SEC / 10);
+    cr_assert_lt(time(NULL) - start, 60);
     cr_assert_eq(write_at(&device, 1, 512, 0), 512);
     cr_assert_eq(reop_sim_now_ns(device.engine), INT64_C(3600000010000), "10 us of latency");
     device_close(&device);
