@@ -2,6 +2,9 @@
  *
  * What is written by hand when several threads share a ring: a mutex around all that touches it.
  * Registered file and buffers; whoever finds nothing to reap waits in the kernel, without the lock.
+ *
+ *   held   a thread does not let the lock go after each batch, but only when there is nothing more
+ *          to do: what completes at once is then all one thread's work
  */
 #define _GNU_SOURCE
 
@@ -10,6 +13,7 @@
 #include <liburing.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -21,7 +25,7 @@ static uint64_t tickets, target, back; /* to be submitted, asked for, reaped; un
 static uint32_t *idle;                 /* blocks not in flight; under the lock */
 static uint32_t idle_count;
 
-const char peer_modes[] = " ";
+const char peer_modes[] = " held ";
 
 void peer_prepare(const struct job *of)
 {
@@ -91,19 +95,24 @@ void peer_run(void *state, uint64_t op_count)
 {
     struct __kernel_timespec millisecond = {.tv_nsec = 1000000};
     struct io_uring_getevents_arg wait = {.ts = (uintptr_t) &millisecond};
+    bool held = strcmp(job->mode, "held") == 0;
 
     (void) state;
     pthread_mutex_lock(&lock);
     target += op_count;
     tickets += op_count;
     while (back < target) {
+        uint32_t seen;
+
         submit_what_can_be();
-        if (reap() > 0)
+        seen = reap();
+        if (seen > 0 && held)
             continue;
         pthread_mutex_unlock(&lock);
-        io_uring_enter2((unsigned) ring.ring_fd, 0, 1,
-                        IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
-                        sizeof wait);
+        if (seen == 0)
+            io_uring_enter2((unsigned) ring.ring_fd, 0, 1,
+                            IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *) &wait,
+                            sizeof wait);
         pthread_mutex_lock(&lock);
     }
     pthread_mutex_unlock(&lock);

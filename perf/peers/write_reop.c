@@ -127,7 +127,7 @@ static inline __attribute__((always_inline)) void queue_block(struct loop *loop,
     if (timed)
         *(int64_t *) reop_op_context(op) = peer_now_ns();
     if (kind == NOP) {
-        struct io_uring_sqe nop = {.opcode = IORING_OP_NOP};
+        static const struct io_uring_sqe nop = {.opcode = IORING_OP_NOP};
 
         status = reop_uring_submit(op, loop->file, &nop);
     } else {
