@@ -84,7 +84,7 @@ static int engine_new(const struct backend *backend, const reop_engine_config *c
     engine->cancel_count = cancel_count;
     engine->files = (reop_file *) (void *) (block + files_at);
     engine->file_count = config->file_count;
-    engine->metered = engine->counts_shared || config->depth < pool_slab(config->pool)->slot_count;
+    engine->metered = config->depth < pool_slab(config->pool)->slot_count;
     engine->born_tick = sync_tick();
     engine->born_ns = sync_now_ns();
     strcpy(engine->why, why);
@@ -247,6 +247,9 @@ int reop_engine_register(reop_engine *engine, reop_pool *pool)
         engine_say(engine, "%s", reop_pool_why(pool));
     if (entry->slab->buffer_stride > 0)
         engine->backend->register_pool(engine, count);
+    engine->slot_count += entry->slab->slot_count;
+    if (!engine->single && !engine->metered && engine->depth < engine->slot_count)
+        atomic_store(&engine->summed, true);
     /* Release publishes the entry: pairs with engine_find_pool. */
     atomic_store_explicit(&engine->pool_count, count + 1, memory_order_release);
     sync_unlock(&engine->lock);
@@ -303,11 +306,18 @@ void reop_engine_query(const reop_engine *engine, struct reop_engine_stats *stat
     *stats_out = stats;
 }
 
-static void stuck_copy(struct reop_stuck_op *copy, const struct slot *slot, uint64_t use)
+static void stuck_copy(const reop_engine *engine, struct reop_stuck_op *copy, struct slot *slot,
+                       uint64_t use)
 {
-    bool exact = slot->launched % 2 == 0;
-    int64_t age_ns = (exact ? sync_now_ns() : sync_coarse_ns()) - (int64_t) slot->launched;
+    uint64_t date = engine_date_of(slot);
+    int64_t age_ns = 0;
 
+    if (date & DATE_EXACT)
+        age_ns = sync_now_ns() - (int64_t) (date & ~DATE_EXACT);
+    else if (date == 0) /* nobody has handed it over: it ages from here on */
+        engine_date(slot, sync_tick());
+    else
+        age_ns = (int64_t) ((double) (int64_t) (sync_tick() - date) * ns_per_tick(engine));
     copy->op = &slot->op;
     copy->use = use;
     copy->offset = slot->op.offset;
@@ -321,6 +331,8 @@ uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t ma
     uint32_t count = 0;
 
     engine_own(engine);
+    if (engine->single && engine->backend->chores != NULL)
+        engine->backend->chores(engine); /* which date what is queued */
     for (uint32_t i = 0; i < atomic_load(&engine->pool_count); i++) {
         const struct engine_pool *pool = &engine->pools[i];
 
@@ -333,13 +345,13 @@ uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t ma
                 slot_holder(word) != slot_holder(pool->launch_bits))
                 continue;
             if (engine->single) {
-                stuck_copy(&list[count++], slot, slot_use(word));
+                stuck_copy(engine, &list[count++], slot, slot_use(word));
                 continue;
             }
             /* Pinned, so that its fields hold still while they are copied. */
             if (!slot_pin(slot, slot_use(word)))
                 continue;
-            stuck_copy(&list[count++], slot, slot_use(word));
+            stuck_copy(engine, &list[count++], slot, slot_use(word));
             if (slot_unpin(slot))
                 engine_ready(engine, slot);
         }
@@ -396,8 +408,10 @@ void engine_own_first(reop_engine *engine)
  * ours. */
 void engine_judge(reop_engine *engine)
 {
-    uintptr_t owner = engine->metered || trace_on(io) ? 0 : sync_thread_self();
-    uintptr_t reaper = engine->own.head != NULL ? 0 : owner;
+    bool plain = !engine->counts_shared && !engine->metered && !trace_on(io);
+    uintptr_t self = plain ? sync_thread_self() : 0;
+    uintptr_t owner = engine->write == write_the_long_way ? 0 : self;
+    uintptr_t reaper = engine->own.head != NULL ? 0 : self;
     uint32_t attention;
 
     /* No partner: as it was, or another thread has changed it for good. */
@@ -562,7 +576,6 @@ static void reap_enter(reop_engine *engine)
     if (engine->counts_shared) {
         before = atomic_fetch_add(&engine->reapers, 1);
     } else {
-        engine->batch_ns = 0;
         before = atomic_load_explicit(&engine->reapers, memory_order_relaxed);
         atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed);
     }
@@ -636,7 +649,7 @@ REOP_APART int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max, i
     return error == -EINTR ? 0 : error;
 }
 
-int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+REOP_HOT int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
     return engine->reap(engine, ops, max, timeout_ns);
 }
@@ -677,7 +690,6 @@ int reop_flush(reop_engine *engine)
 {
     engine_own(engine);
     if (!engine->counts_shared) {
-        engine->batch_ns = 0;
         if (atomic_load_explicit(&engine->reapers, memory_order_relaxed) == 0) /* not in reop_run */
             engine_judge(engine);
     }

@@ -79,9 +79,12 @@ struct engine_cancel {
     uint64_t use;
 };
 
-/* file->open. KNOWN: a submit has returned, so the backend knows the file. PLAIN: and a transfer
- * needs no more than its range looked at, as the file has no alignment. */
-enum file_gate { FILE_SHUT, FILE_OPEN, FILE_KNOWN, FILE_PLAIN };
+/* file->open. KNOWN: a submit has returned, so the backend knows the file. */
+enum file_gate { FILE_SHUT, FILE_OPEN, FILE_KNOWN };
+
+/* file->plain_end while the file is KNOWN and has no alignment, else 0: transfers that begin below
+ * it need no look at where they go, as no size makes them end too far. */
+#define FILE_PLAIN_END (UINT64_C(1) << 62)
 
 struct reop_file {
     /* A cache line for what a submit and a landing look at. The counts go on when the place is used
@@ -96,8 +99,9 @@ struct reop_file {
     /* The backend's own: kept when the place is used again. */
     _Atomic uint32_t table;
     uint64_t native;
-
+    _Atomic uint64_t plain_end; /* shut and opened with open */
     reop_handle handle;
+
     uint64_t submitted_before; /* by those that had the place before */
     bool stream;
     bool regular;
@@ -126,32 +130,32 @@ struct reop_engine {
     engine_transfer *write;
     engine_reap *reap;
     void *state; /* the backend's */
+    /* The owner while nothing can refuse what it submits and nobody traces it: not metered, not
+     * stopping. Else 0, and submits go the long way; as they do where the backend has no other. And
+     * while there is no attention to be paid in a reap either. */
+    _Atomic uintptr_t plain_owner;
+    _Atomic uintptr_t plain_reaper;
+
+    /* The first has a cache line: all that a plain way looks at is in it or above. */
+    _Alignas(64) struct engine_pool pools[REOP_ENGINE_POOLS];
+    _Atomic uint32_t pool_count;
+
     uint32_t flags;
     uint32_t depth;
     bool single;
     bool
         counts_shared; /* counters need RMW: several threads, or no sync_barrier() to see them by */
-    bool parts; /* what publishes an op is submit's last touch of file and engine; REOP_KIND_NATIVE
-                 * excepted */
-    bool metered; /* in_flight is counted: depth may not cover every op, or counts are shared */
-    _Atomic uintptr_t owner; /* of a single-threaded engine: 0 until the first submit or reap */
-
-    /* The same while nothing can refuse what the owner submits and nobody traces it: not metered,
-     * not stopping. Else 0, and submits go the long way. And while there is no attention to be paid
-     * in a reap either. */
-    _Atomic uintptr_t plain_owner;
-    _Atomic uintptr_t plain_reaper;
-
+    bool parts;   /* what publishes an op is submit's last touch of file and engine, and it is dated
+                   * after that; REOP_KIND_NATIVE excepted */
+    bool metered; /* in_flight is counted: depth may not cover every op */
+    _Atomic bool summed; /* of threads that share the engine: depth does not cover the ops of pools
+                          * that came later, and what is in flight is summed up at each submit */
+    _Atomic uintptr_t owner;    /* of a single-threaded engine: 0 until the first submit or reap */
     _Atomic uint32_t attention; /* ENGINE_WAKE... */
-    uint64_t batch_ns; /* plain owner: when it first submitted since it last flushed or reaped; 0:
-                        * it has not since. For slot->launched */
-    _Atomic uint64_t in_flight;
-    struct queue own; /* the ready list of a single-threaded engine's owner: no lock */
-
-    struct engine_pool pools[REOP_ENGINE_POOLS];
-    _Atomic uint32_t pool_count;
+    struct queue own;           /* the ready list of a single-threaded engine's owner: no lock */
 
     _Alignas(64) _Atomic uint32_t reapers; /* threads inside reap */
+    _Atomic uint64_t in_flight;
     _Atomic uint64_t posted;
     _Atomic uint64_t unposted;
     _Atomic uint64_t failed;
@@ -162,7 +166,7 @@ struct reop_engine {
     _Atomic uint64_t unexpected;
     _Atomic uint32_t turn; /* which of ready list and system is served first */
 
-    struct sync_mutex lock; /* guards ready, cancels and the file table */
+    struct sync_mutex lock; /* guards ready, cancels, pools and the file table */
     struct queue ready;
     struct engine_cancel *cancels; /* a ring of cancel_count */
     uint32_t cancel_count;
@@ -170,6 +174,7 @@ struct reop_engine {
     uint64_t cancel_tail;
     struct reop_file *files;
     struct reop_file *free_files;
+    uint64_t slot_count; /* of all pools */
     uint32_t file_count;
     _Atomic uint32_t files_used; /* places that ever had a file: the first ones */
     uint32_t files_open;
@@ -194,6 +199,13 @@ void engine_own_first(reop_engine *engine);
 void engine_ready(reop_engine *engine, struct slot *slot); /* from any thread, wakes a reaper */
 void engine_ask(reop_engine *engine, uint32_t attention);  /* sets it and wakes a reaper */
 const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop_pool *pool);
+static inline const struct engine_pool *engine_pool_of(const reop_engine *engine,
+                                                       const struct slot *slot)
+{
+    return REOP_LIKELY(slot->pool == engine->pools[0].pool) ? &engine->pools[0]
+                                                            : engine_find_pool(engine, slot->pool);
+}
+
 void engine_stalled(reop_engine *engine, reop_file *file, uint64_t ticks);
 bool engine_finished(reop_engine *engine);
 void engine_meter(reop_engine *engine); /* owner: from now on in_flight is counted */
@@ -231,11 +243,18 @@ static inline bool engine_owned(const reop_engine *engine)
                                  sync_thread_self(); /* no partner: only we set it to ourselves */
 }
 
-/* For slot->launched: nanoseconds. Always odd; what is even is exact, of an op that somebody
- * traces. */
-static inline uint64_t engine_coarse_now(void)
+/* slot->launched says when the system was asked for the op, about: ticks. 0: it has not been yet.
+ * With this bit: just when, in nanoseconds, since somebody traces the op. */
+#define DATE_EXACT (UINT64_C(1) << 63)
+
+static inline void engine_date(struct slot *slot, uint64_t date)
 {
-    return (uint64_t) sync_coarse_ns() | 1;
+    atomic_store_explicit(&slot->launched, date, memory_order_relaxed); /* the launch orders it */
+}
+
+static inline uint64_t engine_date_of(const struct slot *slot)
+{
+    return atomic_load_explicit(&slot->launched, memory_order_relaxed); /* as in engine_date */
 }
 
 /* One writer: a plain increment that others may read. Several: an RMW, seq_cst because closing a
@@ -248,8 +267,7 @@ static inline void engine_count(_Atomic uint64_t *counter, bool shared)
         return;
     }
     /* Release pairs with file_busy: a file closes after all that its ops did. */
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-                          memory_order_release);
+    sync_add_alone(counter, 1);
     atomic_signal_fence(memory_order_seq_cst);
 }
 

@@ -101,6 +101,14 @@ static reop_file *take_place(reop_engine *engine)
     return file;
 }
 
+/* Where threads share the engine its backend knows the file from the start. */
+static void set_plain_end(reop_file *file, enum file_gate open)
+{
+    bool known = open == FILE_KNOWN || !file->engine->single;
+
+    atomic_store(&file->plain_end, known && !file->masked ? FILE_PLAIN_END : 0);
+}
+
 int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags, reop_file **file_out)
 {
     reop_file *file;
@@ -130,6 +138,7 @@ int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags, re
         give_place(file);
         return error;
     }
+    set_plain_end(file, FILE_OPEN);
     atomic_store(&file->open, FILE_OPEN); /* pairs with enter in submit.c */
     *file_out = file;
     return 0;
@@ -174,11 +183,13 @@ static int file_shut(reop_file *file)
         error = -EINVAL;
         goto unlock;
     }
+    atomic_store(&file->plain_end, 0);
     /* Now either a submit sees the gate shut, or we see its count. A single-threaded engine's owner
      * counts without a fence. */
     if (!engine->counts_shared && !engine_owned(engine))
         sync_barrier();
     if (file_busy(file)) {
+        set_plain_end(file, (enum file_gate) open);
         atomic_store(&file->open, open);
         error = -EBUSY;
     }
@@ -213,6 +224,7 @@ int reop_file_detach(reop_file *file, reop_handle *handle_out)
         return error;
     error = file->engine->backend->detach(file->engine, file, false);
     if (error < 0) {
+        set_plain_end(file, FILE_OPEN);
         atomic_store(&file->open, FILE_OPEN);
         return error;
     }

@@ -214,14 +214,12 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
     uint64_t ticks;
     BOOL done;
 
-    if (REOP_UNLIKELY(!plain_submits(slot, engine, offset) || !plain_enters(file, FILE_PLAIN)))
+    if (REOP_UNLIKELY(!plain_submits(slot, engine) || !plain_enters(file, offset)))
         return transfer_the_long_way(op, file, kind, data, size, offset);
     plain_fill(op, file, kind, data, size, offset);
     overlapped = prepare(op, offset);
-    if (REOP_UNLIKELY(plain_begins_batch(engine)))
-        engine->batch_ns = engine_coarse_now();
-    plain_launch(slot, engine);
     ticks = sync_tick();
+    plain_launch(slot, engine, ticks);
     if (kind == REOP_KIND_READ)
         done = ReadFile((HANDLE) file->handle, data, size, &bytes, overlapped);
     else
@@ -472,7 +470,7 @@ static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t
 
         if (REOP_UNLIKELY(entries[count].lpCompletionKey != FILE_KEY ||
                           (uint32_t) slot->op.overlapped.internal != 0 ||
-                          (slot_word(slot) & SLOT_IN_FLIGHT) == 0))
+                          !slot_is(slot, SLOT_IN_FLIGHT)))
             break;
         if (REOP_UNLIKELY(slot->op.file != file)) {
             if (count > 0)

@@ -10,25 +10,44 @@
 
 #include "engine.h"
 
-/* The op is held, and of the first pool; the caller is the owner; and the range does not end too
- * far: none does that begins below 2^62. */
-static inline bool plain_submits(const struct slot *slot, const reop_engine *engine,
-                                 uint64_t offset)
+/* The caller is the owner, and the op is held, and of the first pool. */
+static inline bool plain_submits(const struct slot *slot, const reop_engine *engine)
 {
     /* No partner: only we set it to ourselves. */
-    return slot_is_held(slot_word(slot)) &&
-           atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
-           slot->pool == engine->pools[0].pool && offset >> 62 == 0;
+    return atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
+           slot_is(slot, SLOT_HELD) && slot->pool == engine->pools[0].pool;
 }
 
-/* Counts the op in. The last that can answer false. least: what the file's gate has to be. */
-static inline bool plain_enters(reop_file *file, enum file_gate least)
+/* The last that can answer false. Counts the op in, and looks at the gate after that, as
+ * gates_open() does. */
+static inline bool plain_enters(reop_file *file, uint64_t offset)
 {
     engine_count(&file->submitted, false);
-    /* After the count, as in gates_open(). */
-    if (REOP_LIKELY(atomic_load(&file->open) >= (uint32_t) least))
+    if (REOP_LIKELY(offset < atomic_load(&file->plain_end)))
         return true;
     engine_uncount(&file->submitted, 1, false);
+    return false;
+}
+
+/* The same for what does not go anywhere in the file. */
+static inline bool plain_enters_native(reop_file *file)
+{
+    engine_count(&file->submitted, false);
+    if (REOP_LIKELY(atomic_load(&file->open) == FILE_KNOWN))
+        return true;
+    engine_uncount(&file->submitted, 1, false);
+    return false;
+}
+
+/* The same on an engine that threads share, and whose depth covers every op. */
+static inline bool plain_enters_shared(reop_file *file, reop_engine *engine, uint64_t offset)
+{
+    engine_count(&file->submitted, true);
+    if (REOP_LIKELY(offset < atomic_load(&file->plain_end) &&
+                    !(atomic_load(&engine->attention) & ENGINE_STOP)))
+        return true;
+    engine_uncount(&file->submitted, 1, true);
+    engine_counted_out(engine);
     return false;
 }
 
@@ -42,18 +61,11 @@ static inline void plain_fill(reop_op *op, reop_file *file, enum reop_kind kind,
     op->offset = offset;
 }
 
-/* The first op since the last flush or reap: somebody has to look at the clock, for all of a batch.
- */
-static inline bool plain_begins_batch(const reop_engine *engine)
-{
-    return engine->batch_ns == 0;
-}
-
 /* Before the system is asked. */
-static inline void plain_launch(struct slot *slot, reop_engine *engine)
+static inline void plain_launch(struct slot *slot, const reop_engine *engine, uint64_t tick)
 {
-    slot->launched = engine->batch_ns;
-    slot_launch(slot, slot_word(slot), engine->pools[0].launch_bits);
+    engine_date(slot, tick);
+    slot_launch_plain(slot, engine->pools[0].launch_bits);
 }
 
 /* The caller is the owner, and there is nothing to look at but the system. Timeouts are for
@@ -73,7 +85,6 @@ static inline bool plain_reaps(const reop_engine *engine, reop_op *ops[], uint32
 
 static inline void plain_reap_begin(reop_engine *engine)
 {
-    engine->batch_ns = 0;
     atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed); /* destroy looks at it */
 }
 
@@ -81,9 +92,7 @@ static inline void plain_reap_begin(reop_engine *engine)
 static inline void plain_count_landed(reop_file *file, uint32_t count)
 {
     /* Release pairs with file_busy: a file closes after all that its ops did. */
-    atomic_store_explicit(&file->completed,
-                          atomic_load_explicit(&file->completed, memory_order_relaxed) + count,
-                          memory_order_release);
+    sync_add_alone(&file->completed, count);
 }
 
 static inline void plain_reap_end(reop_engine *engine)

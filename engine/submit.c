@@ -34,10 +34,18 @@ static inline bool lingers(const reop_engine *engine, enum reop_kind kind)
     return !engine->single && (!engine->parts || kind == REOP_KIND_NATIVE);
 }
 
+/* Fuller than it may be, with the op that has just been counted in. */
+static inline bool is_full(reop_engine *engine)
+{
+    if (engine->metered)
+        return atomic_load(&engine->in_flight) > engine->depth;
+    return REOP_UNLIKELY(atomic_load(&engine->summed)) && engine_in_flight(engine) > engine->depth;
+}
+
 /* The gates again, now that one of them was found shut. 0: it was not, try again. */
 static int refused(reop_engine *engine, reop_file *file, bool inside)
 {
-    bool full = engine->metered && atomic_load(&engine->in_flight) > engine->depth;
+    bool full = is_full(engine);
     bool open;
 
     engine_uncount(&file->submitted, 1, engine->counts_shared);
@@ -61,8 +69,7 @@ static int refused(reop_engine *engine, reop_file *file, bool inside)
 static inline bool gates_open(reop_engine *engine, reop_file *file)
 {
     return atomic_load(&file->open) != FILE_SHUT &&
-           !(atomic_load(&engine->attention) & ENGINE_STOP) &&
-           (!engine->metered || atomic_load(&engine->in_flight) <= engine->depth);
+           !(atomic_load(&engine->attention) & ENGINE_STOP) && !is_full(engine);
 }
 
 /* Counts first, looks at the gates after: whoever shuts one looks at the counts after that. */
@@ -107,7 +114,7 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
         pool = engine_find_pool(engine, slot->pool);
         if (pool == NULL)
             return reject(engine, op, -EINVAL);
-        if (!engine->metered)
+        if (!engine->metered && engine->single)
             engine_meter(engine);
     }
     error = enter(engine, file, lingers(engine, kind));
@@ -119,7 +126,7 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
     op->data = data;
     op->size = size;
     op->offset = offset;
-    slot->launched = engine_coarse_now();
+    engine_date(slot, engine->parts && kind != REOP_KIND_NATIVE ? 0 : sync_tick());
     if (REOP_UNLIKELY(trace_on(io)))
         trace_start(op);
     slot_launch(slot, word, pool->launch_bits);
@@ -153,8 +160,10 @@ static void note_known(reop_file *file)
 {
     uint32_t open = atomic_load(&file->open);
 
-    if (file->engine->single && open == FILE_OPEN) /* else it is being shut */
-        atomic_compare_exchange_strong(&file->open, &open, file->masked ? FILE_KNOWN : FILE_PLAIN);
+    /* Else it is being shut; which cannot succeed, as an op of ours is counted in. */
+    if (file->engine->single && open == FILE_OPEN &&
+        atomic_compare_exchange_strong(&file->open, &open, FILE_KNOWN) && !file->masked)
+        atomic_store(&file->plain_end, FILE_PLAIN_END);
 }
 
 void submit_native_end(reop_file *file)
@@ -197,15 +206,16 @@ reop_status write_the_long_way(reop_op *op, reop_file *file, void *data, uint32_
     return transfer_the_long_way(op, file, REOP_KIND_WRITE, data, size, offset);
 }
 
-reop_status reop_read(reop_op *op, reop_file *file, void *data, uint32_t size, uint64_t offset)
+REOP_HOT reop_status reop_read(reop_op *op, reop_file *file, void *data, uint32_t size,
+                               uint64_t offset)
 {
     if (REOP_UNLIKELY(file == NULL))
         return read_the_long_way(op, file, data, size, offset, NULL);
     return file->engine->read(op, file, data, size, offset, file->engine);
 }
 
-reop_status reop_write(reop_op *op, reop_file *file, const void *data, uint32_t size,
-                       uint64_t offset)
+REOP_HOT reop_status reop_write(reop_op *op, reop_file *file, const void *data, uint32_t size,
+                                uint64_t offset)
 {
     void *bytes = (void *) (uintptr_t) data;
 
@@ -304,7 +314,7 @@ reop_status reop_post(reop_op *op, reop_engine *engine, int64_t result)
     op->offset = 0;
     op->result = result;
     op->os_error = 0;
-    slot->launched = engine_coarse_now();
+    engine_date(slot, sync_tick());
     if (REOP_UNLIKELY(trace_on(io)))
         trace_start(op);
     slot_launch(slot, word, pool->launch_bits);

@@ -9,7 +9,9 @@
 /* 0: nobody traced when it was launched, and all that is known is when its batch was. */
 static uint64_t duration_ns(const struct slot *slot, int64_t now_ns)
 {
-    return slot->launched % 2 == 0 ? (uint64_t) now_ns - slot->launched : 0;
+    uint64_t date = engine_date_of(slot);
+
+    return date & DATE_EXACT ? (uint64_t) now_ns - (date & ~DATE_EXACT) : 0;
 }
 
 /* What an event says of a launch. */
@@ -21,7 +23,7 @@ void trace_start(const reop_op *op)
 {
     struct trace_io_start event = {LAUNCH(op, reop_op_use(op))};
 
-    slot_of(op)->launched = (uint64_t) sync_now_ns() & ~UINT64_C(1);
+    engine_date(slot_of(op), (uint64_t) sync_now_ns() | DATE_EXACT);
     trace_write_io_start(&event);
 }
 

@@ -27,7 +27,8 @@
 #define BUFFERS_MAX  1024u
 #define BUFFER_MAX   ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
 #define MOMENT_TICKS 16384u             /* what a batch takes its submitter, and more: 4 to 16 us */
-#define CQ_SPARE     16u                /* completions that are not an op's: wakes */
+#define DATED_TICKS  (UINT64_C(1) << 20) /* how far an op's date may be off: 0.1 to 1 ms */
+#define CQ_SPARE     16u                 /* completions that are not an op's: wakes */
 
 /* file->table, about the kernel's fixed-file table: not tried, in it, not in it, to be taken out.
  */
@@ -41,6 +42,8 @@ struct uring {
     unsigned enter_flags;      /* of the owner, who waits */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
+    uint64_t queued_tick;  /* owner: about when it queued what is queued */
+    unsigned dated;        /* owner: the entries before it have had a new date */
     reop_file *reaped;     /* owner: whose ops came back last */
     struct slot wake;      /* its address is the wake poll's user_data; no op, and no file */
     uint32_t buffer_count; /* guarded by engine->lock */
@@ -57,6 +60,19 @@ struct uring {
     _Alignas(64) _Atomic uint32_t parked; /* threads, or soon */
     _Atomic bool crowded;                 /* who last waited in the kernel was woken in vain */
 };
+
+/* Whoever has it has little to do: to sleep and be woken takes longer, and two calls. */
+static void lock_soon(struct sync_mutex *mutex)
+{
+    uint64_t start;
+
+    if (REOP_LIKELY(sync_trylock(mutex)))
+        return;
+    for (start = sync_tick(); sync_tick() - start < MOMENT_TICKS; sync_spin())
+        if (sync_trylock(mutex))
+            return;
+    sync_lock(mutex);
+}
 
 /* --- entering ---------------------------------------------------------------------------- */
 
@@ -90,6 +106,34 @@ static int enter(reop_engine *engine, reop_file *file)
         atomic_store_explicit(&uring->backlog, left > 0 || uring->unstacked.head != NULL,
                               memory_order_release);
     return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
+}
+
+/* Ops are queued with the date of a hand-over before. That was long ago: those that have been
+ * queued since get a new one, once. */
+static REOP_APART void date_anew(struct uring *uring, uint64_t now)
+{
+    const struct io_uring_sq *queue = &uring->ring.sq;
+    unsigned at = *queue->khead;
+
+    if ((int) (uring->dated - at) > 0)
+        at = uring->dated;
+    for (; at != queue->sqe_tail; at++) {
+        uintptr_t slot = queue->sqes[at & queue->ring_mask].user_data;
+
+        if (!(engine_date_of((struct slot *) slot) & DATE_EXACT))
+            engine_date((struct slot *) slot, now);
+    }
+    uring->dated = at;
+    uring->queued_tick = now;
+}
+
+/* The owner, before it hands over. */
+static inline void date_queued(struct uring *uring)
+{
+    uint64_t now = sync_tick();
+
+    if (REOP_UNLIKELY(now - uring->queued_tick > DATED_TICKS))
+        date_anew(uring, now);
 }
 
 /* NULL: the queue is full. io_uring_get_sqe() for a ring that has neither SQPOLL nor SQE128. */
@@ -288,6 +332,7 @@ static int uring_detach(reop_engine *engine, reop_file *file, bool closing)
 
 static void uring_chores(reop_engine *engine)
 {
+    date_queued(engine->state);
     for (uint32_t i = 0; i < engine->file_count; i++) {
         reop_file *file = &engine->files[i];
 
@@ -342,9 +387,12 @@ static void uring_register_pool(reop_engine *engine, uint32_t index)
 /* The index of the registered buffer that holds all of data, or -1. */
 static int fixed_index(const struct engine_pool *pool, const reop_op *op)
 {
-    size_t at = (uintptr_t) op->data - pool->fixed_base;
+    uintptr_t start = (uintptr_t) op->data;
+    size_t at = start - pool->fixed_base;
     size_t chunk;
 
+    if (REOP_LIKELY(start >= pool->fixed_base && start + op->size <= pool->fixed_end))
+        return (int) pool->fixed_index;
     if (at >= pool->fixed_size || op->size > pool->fixed_size - at)
         return -1;
     chunk = at / pool->fixed_chunk;
@@ -393,11 +441,11 @@ static_assert(offsetof(struct io_uring_sqe, off) == 8 &&
 static inline void fill_native(struct io_uring_sqe *sqe, const struct io_uring_sqe *from,
                                const reop_op *op, uint64_t native)
 {
-    uint64_t first;
+    uint32_t first; /* all but the fd */
 
     memcpy(&first, from, sizeof first);
     *sqe = *from;
-    native |= first & UINT32_MAX; /* all but the fd */
+    native |= first;
     memcpy(sqe, &native, sizeof native);
     sqe->user_data = (uintptr_t) op;
 }
@@ -409,7 +457,7 @@ static void fill(const reop_engine *engine, struct io_uring_sqe *sqe, reop_op *o
     switch (op->kind) {
     case REOP_KIND_READ:
     case REOP_KIND_WRITE:
-        buffer = fixed_index(engine_find_pool(engine, slot_of(op)->pool), op);
+        buffer = fixed_index(engine_pool_of(engine, slot_of(op)), op);
         native += op->kind - REOP_KIND_READ;
         fill_from_op(sqe, op, native + (buffer >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ),
                      buffer >= 0 ? (uint32_t) buffer : 0);
@@ -473,22 +521,6 @@ static inline struct io_uring_sqe *next_sqe(struct uring *uring)
     return &queue->sqes[tail & queue->ring_mask];
 }
 
-static REOP_APART reop_status launch_first(struct slot *slot, reop_engine *engine)
-{
-    engine->batch_ns = engine_coarse_now();
-    plain_launch(slot, engine);
-    return REOP_PENDING;
-}
-
-/* An op of the plain way, whose entry is queued. */
-static inline reop_status launch(struct slot *slot, reop_engine *engine)
-{
-    if (REOP_UNLIKELY(plain_begins_batch(engine)))
-        return launch_first(slot, engine);
-    plain_launch(slot, engine);
-    return REOP_PENDING;
-}
-
 /* The plain way: a transfer from the first pool's registered buffers, queued until the next flush
  * or reap. */
 static inline reop_status transfer_deferred(reop_op *op, reop_file *file, enum reop_kind kind,
@@ -499,25 +531,28 @@ static inline reop_status transfer_deferred(reop_op *op, reop_file *file, enum r
     struct slot *slot = slot_of(op);
     uintptr_t start = (uintptr_t) data;
     struct io_uring_sqe *sqe;
+    struct uring *uring;
 
-    if (REOP_UNLIKELY(!plain_submits(slot, engine, offset) || start < pool->fixed_base ||
-                      start + size > pool->fixed_end || !plain_enters(file, FILE_PLAIN)))
+    if (REOP_UNLIKELY(!plain_submits(slot, engine) || start < pool->fixed_base ||
+                      start + size > pool->fixed_end || !plain_enters(file, offset)))
         return transfer_the_long_way(op, file, kind, data, size, offset);
-    sqe = next_sqe(engine->state);
+    uring = engine->state;
+    sqe = next_sqe(uring);
     plain_fill(op, file, kind, data, size, offset);
     fill_transfer(sqe, slot, file->native + IORING_OP_READ_FIXED + (kind - REOP_KIND_READ), data,
-                  size, offset, pool->fixed_index);
-    return launch(slot, engine);
+                  size, offset, 0); /* of the first pool's first buffer */
+    plain_launch(slot, engine, uring->queued_tick);
+    return REOP_PENDING;
 }
 
-static reop_status read_deferred(reop_op *op, reop_file *file, void *data, uint32_t size,
-                                 uint64_t offset, reop_engine *engine)
+REOP_HOT static reop_status read_deferred(reop_op *op, reop_file *file, void *data, uint32_t size,
+                                          uint64_t offset, reop_engine *engine)
 {
     return transfer_deferred(op, file, REOP_KIND_READ, data, size, offset, engine);
 }
 
-static reop_status write_deferred(reop_op *op, reop_file *file, void *data, uint32_t size,
-                                  uint64_t offset, reop_engine *engine)
+REOP_HOT static reop_status write_deferred(reop_op *op, reop_file *file, void *data, uint32_t size,
+                                           uint64_t offset, reop_engine *engine)
 {
     return transfer_deferred(op, file, REOP_KIND_WRITE, data, size, offset, engine);
 }
@@ -538,7 +573,7 @@ static reop_status submit_shared(reop_engine *engine, reop_file *file, struct sl
     struct uring *uring = engine->state;
     bool pushed, stuck = false;
 
-    sync_lock(&uring->submit_lock);
+    lock_soon(&uring->submit_lock);
     pushed = push(engine, file, slot);
     count_pushed(uring, pushed);
     if (engine->flags & REOP_ENGINE_DEFER)
@@ -566,6 +601,18 @@ static inline void note_stacker(struct uring *uring)
         atomic_fetch_or_explicit(&uring->stackers, bit, memory_order_relaxed);
 }
 
+static inline void stack(struct uring *uring, struct slot *slot)
+{
+    struct slot *top = atomic_load_explicit(&uring->stacked, memory_order_relaxed);
+
+    do {
+        slot->link = top;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &uring->stacked, &top, slot,
+        memory_order_release, /* publishes the op: pairs with unstack */
+        memory_order_relaxed));
+}
+
 /* A shared ring, deferring: the op is left for whoever flushes, so that submitters wait neither for
  * each other nor for a flush. Nobody takes a single op off the stack, hence no ABA. */
 static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slot *slot)
@@ -576,13 +623,41 @@ static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slo
     if (slot->op.kind ==
         REOP_KIND_NATIVE) /* to be copied now: the caller's entry may soon be gone */
         return submit_shared(engine, file, slot);
-    slot->link = atomic_load_explicit(&uring->stacked, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(
-        &uring->stacked, &slot->link, slot,
-        memory_order_release, /* publishes the op: pairs with unstack */
-        memory_order_relaxed)) {
-    }
+    stack(uring, slot);
     return REOP_PENDING;
+}
+
+/* The short way of it, for a transfer that nothing refuses, of the first pool; and the depth covers
+ * every op. */
+static inline reop_status transfer_stacked(reop_op *op, reop_file *file, enum reop_kind kind,
+                                           void *data, uint32_t size, uint64_t offset,
+                                           reop_engine *engine)
+{
+    struct slot *slot = slot_of(op);
+    uint64_t word = slot_word(slot);
+
+    if (REOP_UNLIKELY((word & SLOT_STATE) != SLOT_HELD || slot->pool != engine->pools[0].pool ||
+                      engine->metered || atomic_load(&engine->summed) || trace_on(io) ||
+                      !plain_enters_shared(file, engine, offset)))
+        return transfer_the_long_way(op, file, kind, data, size, offset);
+    plain_fill(op, file, kind, data, size, offset);
+    engine_date(slot, 0); /* as begin() does: whoever flushes it knows */
+    slot_launch(slot, word, engine->pools[0].launch_bits);
+    note_stacker(engine->state);
+    stack(engine->state, slot);
+    return REOP_PENDING;
+}
+
+REOP_HOT static reop_status read_stacked(reop_op *op, reop_file *file, void *data, uint32_t size,
+                                         uint64_t offset, reop_engine *engine)
+{
+    return transfer_stacked(op, file, REOP_KIND_READ, data, size, offset, engine);
+}
+
+REOP_HOT static reop_status write_stacked(reop_op *op, reop_file *file, void *data, uint32_t size,
+                                          uint64_t offset, reop_engine *engine)
+{
+    return transfer_stacked(op, file, REOP_KIND_WRITE, data, size, offset, engine);
 }
 
 /* Appends what is stacked to uring->unstacked, the oldest first. The submission queue is ours. */
@@ -617,11 +692,13 @@ static void push_unstacked(reop_engine *engine)
 {
     struct uring *uring = engine->state;
     struct io_uring_sqe *sqe;
-    uint64_t count = 0;
+    uint64_t count = 0, now = sync_tick();
 
     while (uring->unstacked.head != NULL && (sqe = take_sqe(&uring->ring.sq)) != NULL) {
         struct slot *slot = queue_pop(&uring->unstacked);
 
+        if (REOP_LIKELY(engine_date_of(slot) == 0)) /* else it is exact */
+            engine_date(slot, now);
         fill(engine, sqe, &slot->op, slot->op.file->native);
         slot_hand_over(slot);
         count++;
@@ -643,7 +720,7 @@ static int flush(reop_engine *engine)
 
     if (!is_unflushed(uring))
         return 0;
-    sync_lock(&uring->submit_lock);
+    lock_soon(&uring->submit_lock);
     atomic_store(&uring->flushing, true); /* a hint to those who would wait for the lock */
     atomic_store_explicit(&uring->stackers, 0, memory_order_relaxed); /* as in note_stacker */
     unstack(uring);
@@ -669,6 +746,7 @@ static int uring_flush(reop_engine *engine)
 
     if (engine->single) {
         enable(engine);
+        date_queued(uring);
         return io_uring_sq_ready(&uring->ring) > 0 ? enter(engine, NULL) : 0;
     }
     error = flush(engine);
@@ -714,22 +792,25 @@ static REOP_APART reop_status native_the_long_way(reop_op *op, reop_file *file,
      UINT64_C(1) << IORING_OP_TIMEOUT | UINT64_C(1) << 49)
 
 /* The plain way for a copied entry. */
-reop_status reop_uring_submit(reop_op *op, reop_file *file, const struct io_uring_sqe *sqe)
+REOP_HOT reop_status reop_uring_submit(reop_op *op, reop_file *file, const struct io_uring_sqe *sqe)
 {
     struct slot *slot = slot_of(op);
     reop_engine *engine;
+    struct uring *uring;
+    uint16_t first;
 
     if (REOP_UNLIKELY(file == NULL || sqe == NULL))
         return native_the_long_way(op, file, sqe);
     engine = file->engine;
-    if (REOP_UNLIKELY(engine->write != write_deferred || !plain_submits(slot, engine, 0) ||
-                      sqe->flags != 0 || sqe->opcode >= 64 ||
-                      (MULTISHOT_OPCODES >> sqe->opcode & 1) != 0 ||
-                      !plain_enters(file, FILE_KNOWN)))
+    uring = engine->state;
+    memcpy(&first, sqe, sizeof first);
+    if (REOP_UNLIKELY(!plain_submits(slot, engine) || first >= 64 || /* flags above the opcode */
+                      (MULTISHOT_OPCODES >> first & 1) != 0 || !plain_enters_native(file)))
         return native_the_long_way(op, file, sqe);
     plain_fill(op, file, REOP_KIND_NATIVE, NULL, 0, 0);
-    fill_native(next_sqe(engine->state), sqe, op, file->native);
-    return launch(slot, engine);
+    fill_native(next_sqe(uring), sqe, op, file->native);
+    plain_launch(slot, engine, uring->queued_tick);
+    return REOP_PENDING;
 }
 
 /* --- collect ----------------------------------------------------------------------------- */
@@ -822,7 +903,7 @@ static REOP_APART int enter_and_wait_until(struct uring *uring, int64_t timeout_
 }
 
 /* Only if there is a reason to. TASKRUN: done, but not yet queued. */
-static REOP_APART int enter_without_waiting(struct uring *uring)
+REOP_HOT static REOP_APART int enter_without_waiting(struct uring *uring)
 {
     if (uring->ring.sq.sqe_tail == *uring->ring.sq.khead &&
         (IO_URING_READ_ONCE(*uring->ring.sq.kflags) &
@@ -838,6 +919,7 @@ static inline int enter_owned(struct uring *uring, int64_t timeout_ns)
     const struct io_uring_cq *arrived = &uring->ring.cq;
     int outcome;
 
+    date_queued(uring);
     if (*arrived->khead != io_uring_smp_load_acquire(arrived->ktail) || timeout_ns == 0)
         outcome = enter_without_waiting(uring);
     else if (REOP_UNLIKELY(timeout_ns > 0))
@@ -896,7 +978,8 @@ static REOP_APART uint32_t drain_rest(reop_engine *engine, reop_op *ops[], uint3
 
 /* The plain way: lands the ops that come first on the queue, as long as they are of one file,
  * succeeded, came back in one completion each - without flags - and the queue does not wrap. */
-static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max,
+                               int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
     const struct io_uring_cq *queue = &uring->ring.cq;
@@ -960,7 +1043,7 @@ static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, 
     struct uring *uring = engine->state;
     unsigned seen;
 
-    sync_lock(&uring->reap_lock);
+    lock_soon(&uring->reap_lock);
     seen = drain(engine, ops, max, count_out);
     atomic_store_explicit(
         &uring->taken, atomic_load_explicit(&uring->taken, memory_order_relaxed) + *count_out,
@@ -1050,7 +1133,7 @@ static void rearm(reop_engine *engine)
 {
     struct uring *uring = engine->state;
 
-    sync_lock(&uring->submit_lock);
+    lock_soon(&uring->submit_lock);
     if (is_unarmed(engine))
         arm(engine);
     sync_unlock(&uring->submit_lock);
@@ -1178,13 +1261,17 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
                    error == -EMFILE ? " (RLIMIT_NOFILE is below file_count)" : "");
     io_uring_register_buffers_sparse(&uring->ring, BUFFERS_MAX); /* else register_pool says so */
     if (!engine->single) {
-        if (parts)
+        if (parts) {
             engine->submit = stack_shared;
+            engine->read = read_stacked;
+            engine->write = write_stacked;
+        }
         engine->parts = parts;
         arm(engine);
         return 0;
     }
     disarmed(engine); /* until it is enabled */
+    uring->queued_tick = sync_tick();
     engine->submit = submit_owned;
     engine->reap = reap_owned;
     if ((config->flags & REOP_ENGINE_DEFER) &&

@@ -9,10 +9,12 @@
 #define REOP_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define REOP_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define REOP_COLD                __attribute__((noinline, cold))
+#define REOP_HOT                 __attribute__((hot))      /* the linker lays these side by side */
 #define REOP_APART               __attribute__((noinline)) /* so that its caller stays short */
 #define REOP_PRINTF(at, from)    __attribute__((format(printf, at, from), noreturn, cold))
 #else
 #define REOP_COLD
+#define REOP_HOT
 #define REOP_APART
 #define REOP_LIKELY(condition)   (condition)
 #define REOP_UNLIKELY(condition) (condition)

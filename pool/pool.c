@@ -336,7 +336,8 @@ static inline struct slot *take_back(const struct reop_lane *lane, reop_op *op)
 
     REOP_CHECK(slot->pool == lane->pool, "release of op %p to a lane of another pool",
                (const void *) op);
-    slot_give(slot, slot_held(slot, "release"));
+    slot_held(slot, "release");
+    slot_give(slot);
     return slot;
 }
 
@@ -361,7 +362,7 @@ LANE_RARE reop_op *acquire_refilling(reop_lane *lane)
     return NULL;
 }
 
-reop_op *reop_acquire(reop_lane *lane)
+REOP_HOT reop_op *reop_acquire(reop_lane *lane)
 {
     struct slot *slot = lane_pop(lane);
 
@@ -413,17 +414,16 @@ LANE_RARE void release_rarely(reop_lane *lane, reop_op *op)
     attend(lane->pool, lane);
 }
 
-void reop_release(reop_lane *lane, reop_op *op)
+REOP_HOT void reop_release(reop_lane *lane, reop_op *op)
 {
     struct slot *slot = slot_of(op);
-    uint64_t word = slot_word(slot);
     reop_pool *pool = lane->pool;
 
-    if (REOP_UNLIKELY(slot->pool != pool || !slot_is_held(word) || !lane_push(lane, slot))) {
+    if (REOP_UNLIKELY(slot->pool != pool || !slot_is(slot, SLOT_HELD) || !lane_push(lane, slot))) {
         release_rarely(lane, op);
         return;
     }
-    slot_give(slot, word);
+    slot_give(slot);
     attend(pool, lane);
 }
 

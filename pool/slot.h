@@ -21,6 +21,7 @@
 #include <reop/reop.h>
 
 #include "check.h"
+#include "sync.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -29,9 +30,9 @@
 struct slot {
     reop_op op;
     _Atomic uint64_t state;
-    reop_pool *pool;   /* set at create */
-    struct slot *link; /* for whoever owns the op: a ready list, a queue, a lane's chain */
-    uint64_t launched; /* when it was: see engine_coarse_now() */
+    reop_pool *pool;           /* set at create */
+    struct slot *link;         /* for whoever owns the op: a ready list, a queue, a lane's chain */
+    _Atomic uint64_t launched; /* when it was: see engine_date() */
 };
 
 static_assert(sizeof(struct reop_overlapped) == 2 * sizeof(uintptr_t) + 8 + sizeof(void *),
@@ -79,24 +80,28 @@ static inline const char *slot_state_name(uint64_t word)
     return names[word & SLOT_STATE];
 }
 
-static inline void slot_check(const struct slot *slot, uint64_t word, uint64_t state, bool is,
+/* Aborts. */
+static inline void slot_wrong(const struct slot *slot, uint64_t word, uint64_t state,
                               const char *what)
 {
-    REOP_CHECK(is, "%s of op %p (use %llu), which is %s, not %s", what, (const void *) slot,
-               (unsigned long long) slot_use(word), slot_state_name(word), slot_state_name(state));
+    check_failed("%s of op %p (use %llu), which is %s, not %s", what, (const void *) slot,
+                 (unsigned long long) slot_use(word), slot_state_name(word),
+                 slot_state_name(state));
 }
 
 static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t state,
                                const char *what)
 {
-    slot_check(slot, word, state, (word & SLOT_STATE) == state, what);
+    if (REOP_UNLIKELY((word & SLOT_STATE) != state))
+        slot_wrong(slot, word, state, what);
 }
 
-/* For the plain ways: HELD and IN_FLIGHT have a bit each, and looking at one is one instruction. A
- * word with both, which nothing makes but stray memory, passes. */
-static inline bool slot_is_held(uint64_t word)
+/* For the plain ways, whose caller has the op or owns the engine that has it: so nobody writes the
+ * word, and it need not be an atomic load. HELD and IN_FLIGHT have a bit each, and looking at one
+ * is one instruction. A word with both, which nothing makes but stray memory, passes. */
+static inline bool slot_is(const struct slot *slot, uint64_t state)
 {
-    return (word & SLOT_HELD) != 0;
+    return (*(const uint64_t *) (const void *) &slot->state & state) != 0;
 }
 
 /* The state word of an op that the caller has to hold. */
@@ -111,18 +116,16 @@ static inline uint64_t slot_held(const struct slot *slot, const char *what)
 /* FREE to HELD. The lane or the freelist has made the slot this thread's, and ordered it. */
 static inline void slot_take(struct slot *slot)
 {
-    uint64_t word = atomic_load_explicit(&slot->state, memory_order_relaxed);
-
-    slot_expect(slot, word, SLOT_FREE, "acquire");
-    /* Relaxed: nobody but the owner reads more than a hint from a slot that is not in flight. */
-    atomic_store_explicit(&slot->state, word + SLOT_HELD, memory_order_relaxed);
+    if (REOP_UNLIKELY(slot_is(slot, SLOT_STATE)))
+        slot_wrong(slot, slot_word(slot), SLOT_FREE, "acquire");
+    sync_add_alone(&slot->state, SLOT_HELD);
 }
 
-/* HELD to FREE, before anybody can find the slot in a lane or the freelist. word is what
- * slot_held() answered. */
-static inline void slot_give(struct slot *slot, uint64_t word)
+/* HELD to FREE, before anybody can find the slot in a lane or the freelist; once slot_held() has
+ * answered. */
+static inline void slot_give(struct slot *slot)
 {
-    atomic_store_explicit(&slot->state, word - SLOT_HELD, memory_order_relaxed); /* as in take */
+    sync_add_alone(&slot->state, 0 - SLOT_HELD);
 }
 
 /* What a launch adds to the state word. holder: the engine's index in the pool. */
@@ -140,17 +143,16 @@ static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t launch
     atomic_store_explicit(&slot->state, word + launch_bits, memory_order_release);
 }
 
+/* The same on an engine that this thread owns. */
+static inline void slot_launch_plain(struct slot *slot, uint64_t launch_bits)
+{
+    sync_add_alone(&slot->state, launch_bits);
+}
+
 /* A ring carries the op from its submitter's thread to the one that lands it. The system call
  * orders that, and ThreadSanitizer does not know it: hand over after the last look at the op,
  * arrive before the first. */
-#if defined(__SANITIZE_THREAD__)
-#define SLOT_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SLOT_TSAN 1
-#endif
-#endif
-#ifdef SLOT_TSAN
+#ifdef SYNC_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 #define slot_hand_over(slot) __tsan_release(slot)
@@ -191,11 +193,9 @@ static inline bool slot_land(struct slot *slot, bool owned)
  * launched it with. */
 static inline void slot_land_plain(struct slot *slot, uint64_t launch_bits)
 {
-    uint64_t word = slot_word(slot);
-
-    slot_check(slot, word, SLOT_IN_FLIGHT, (word & SLOT_IN_FLIGHT) != 0, "completion");
-    atomic_store_explicit(&slot->state, word - (launch_bits - SLOT_USE_ONE),
-                          memory_order_relaxed); /* as in take */
+    if (REOP_UNLIKELY(!slot_is(slot, SLOT_IN_FLIGHT)))
+        slot_wrong(slot, slot_word(slot), SLOT_IN_FLIGHT, "completion");
+    sync_add_alone(&slot->state, SLOT_USE_ONE - launch_bits);
 }
 
 /* Keeps launch number use in flight, so that op->file can be read and the system asked to cancel.

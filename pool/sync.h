@@ -6,6 +6,7 @@
 #ifndef REOP_SYNC_H
 #define REOP_SYNC_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@ struct sync_thread {
 void sync_mutex_init(struct sync_mutex *mutex);
 void sync_mutex_destroy(struct sync_mutex *mutex);
 void sync_lock(struct sync_mutex *mutex);
+bool sync_trylock(struct sync_mutex *mutex);
 void sync_unlock(struct sync_mutex *mutex);
 
 #define SYNC_NEVER INT64_MAX /* a deadline that does not come */
@@ -60,10 +62,6 @@ uint32_t sync_processor_count(void);
 
 int64_t sync_now_ns(void); /* monotonic */
 
-/* Monotonic, with a start of its own, and as of the last tick of the system's timer, up to 16 ms
- * ago: at a fraction of the cost, where the system keeps it. */
-int64_t sync_coarse_ns(void);
-
 /* A clock that costs next to nothing: the processor's own where it can be read, else nanoseconds.
  * Its unit is not known, but that it is no more than a nanosecond and no less than a tenth; to tell
  * how long it was, take sync_now_ns() at the same moments. SYNC_TICK_CALLED: where time is virtual,
@@ -77,6 +75,26 @@ static inline uint64_t sync_tick(void)
 #else
 uint64_t sync_tick(void);
 #endif
+
+#if defined(__SANITIZE_THREAD__)
+#define SYNC_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SYNC_TSAN 1
+#endif
+#endif
+
+/* Adds to what no other thread writes, and others may read; release. One instruction where that is
+ * possible: compilers make three of an atomic load and an atomic store. */
+static inline void sync_add_alone(_Atomic uint64_t *number, uint64_t addend)
+{
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(SYNC_TSAN)
+    __asm__ volatile("addq %1, %0" : "+m"(*number) : "er"(addend) : "memory", "cc");
+#else
+    atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + addend,
+                          memory_order_release);
+#endif
+}
 
 /* In a loop that looks for what another processor is about to store: lets the other half of this
  * one go first. */

@@ -53,6 +53,11 @@ void sync_lock(struct sync_mutex *mutex)
     must(pthread_mutex_lock(mutex_of(mutex)), "pthread_mutex_lock");
 }
 
+bool sync_trylock(struct sync_mutex *mutex)
+{
+    return pthread_mutex_trylock(mutex_of(mutex)) == 0;
+}
+
 void sync_unlock(struct sync_mutex *mutex)
 {
     must(pthread_mutex_unlock(mutex_of(mutex)), "pthread_mutex_unlock");
@@ -152,18 +157,6 @@ int64_t sync_now_ns(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * NS_PER_SECOND + now.tv_nsec;
-}
-
-#ifndef CLOCK_MONOTONIC_COARSE
-#define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
-#endif
-
-int64_t sync_coarse_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (int64_t) now.tv_sec * NS_PER_SECOND + now.tv_nsec;
 }
 

@@ -46,6 +46,11 @@ void sync_lock(struct sync_mutex *mutex)
     AcquireSRWLockExclusive(mutex_of(mutex));
 }
 
+bool sync_trylock(struct sync_mutex *mutex)
+{
+    return TryAcquireSRWLockExclusive(mutex_of(mutex)) != 0;
+}
+
 void sync_unlock(struct sync_mutex *mutex)
 {
     ReleaseSRWLockExclusive(mutex_of(mutex));
@@ -149,11 +154,6 @@ int64_t sync_now_ns(void)
     QueryPerformanceCounter(&ticks);
     return ticks.QuadPart / per_second * NS_PER_SECOND +
            ticks.QuadPart % per_second * NS_PER_SECOND / per_second;
-}
-
-int64_t sync_coarse_ns(void)
-{
-    return (int64_t) GetTickCount64() * NS_PER_MS;
 }
 
 #ifndef SYNC_TICK_INLINE

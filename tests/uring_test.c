@@ -119,6 +119,61 @@ BACKEND_TEST(uring, native_poll_waits_and_is_cancelled, ON_URING)
     fixture_close(&fixture);
 }
 
+static uint32_t age_ms_of(const struct fixture *fixture, const reop_op *op)
+{
+    struct reop_stuck_op list[FIXTURE_OPS];
+    uint32_t count = reop_stuck(fixture->engine, list, FIXTURE_OPS);
+
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i].op == op)
+            return list[i].age_ms;
+    cr_assert_fail("the op is not in flight");
+    return 0;
+}
+
+/* Promise, of age_ms: "since the system was asked for it", however long before the engine last did
+ * anything. What is queued has the date of the hand-over, be it a flush, a reap or, before either,
+ * a look at its age. */
+BACKEND_TEST(uring, age_begins_at_the_hand_over, ON_URING)
+{
+    static const char *const by[] = {"a flush", "a reap that waits", "a reap that does not",
+                                     "a look"};
+    struct fixture fixture;
+    struct fixture_pipe pipe;
+    struct io_uring_sqe sqe = sqe_of(IORING_OP_READ);
+    reop_op *op, *reaped;
+    char byte;
+
+    fixture_open(&fixture, backend);
+    fixture_pipe_open(&fixture, &pipe);
+    sqe.addr = (uintptr_t) &byte;
+    sqe.len = 1;
+    op = fixture_acquire(&fixture);
+    cr_assert_eq(fixture_finish(&fixture, op, submit(op, pipe.reader, sqe_of(IORING_OP_NOP))), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t age_ms;
+
+        fixture_sleep_ms(300);
+        cr_assert_eq(submit(op, pipe.reader, sqe), REOP_PENDING, "%s", backend->name);
+        if (i == 0)
+            cr_assert_eq(reop_flush(fixture.engine), 0, "%s", backend->name);
+        else if (i < 3)
+            cr_assert_eq(reop_reap(fixture.engine, &reaped, 1, i == 1 ? FIXTURE_MS : 0), 0, "%s",
+                         backend->name);
+        else
+            cr_assert_lt(age_ms_of(&fixture, op), 200, "%s", backend->name);
+        fixture_sleep_ms(60);
+        age_ms = age_ms_of(&fixture, op);
+        cr_assert(age_ms >= 50 && age_ms < 290, "%s: %u ms after %s", backend->name, age_ms, by[i]);
+        fixture_pipe_write(&pipe, "x", 1);
+        cr_assert_eq(fixture_reap(&fixture), op, "%s", backend->name);
+        cr_assert_eq(op->result, 1, "%s: %lld", backend->name, (long long) op->result);
+    }
+    reop_release(fixture.lane, op);
+    fixture_pipe_close(&pipe);
+    fixture_close(&fixture);
+}
+
 /* Promise: "LINK, DRAIN and CQE_SKIP are rejected with -EINVAL, and so are multishot forms (accept,
  * poll, recv, timeout, read): one submit is one completion." */
 BACKEND_TEST(uring, what_is_not_one_completion_is_rejected, ON_URING)

@@ -447,11 +447,6 @@ int64_t sync_now_ns(void)
     return world.now_ns;
 }
 
-int64_t sync_coarse_ns(void)
-{
-    return world.now_ns;
-}
-
 uint64_t sync_tick(void)
 {
     return (uint64_t) world.now_ns;
