@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * A device that is slow, or stands still once: preloaded, it delays pwrite() on regular files by
- * STALL_EACH_US microseconds each, and STALL_AFTER_MS after the first one by STALL_MS. From the
- * first one on the time of day is STALL_CLOCK_S seconds ahead, as if somebody had set it.
+ * STALL_EACH_US microseconds each, and STALL_AFTER_MS after the first one by STALL_MS, halfway
+ * through which it sends the process STALL_SIGNAL. From the first one on the time of day is STALL_CLOCK_S seconds ahead, as if somebody had set it.
  */
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -54,7 +55,11 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
     atomic_compare_exchange_strong(&first_ns, &none, now_ns());
     sleep_ns(number("STALL_EACH_US") * 1000);
     if (stall_ns > 0 && now_ns() - first_ns > number("STALL_AFTER_MS") * 1000000 &&
-        atomic_exchange(&stalled, 1) == 0)
-        sleep_ns(stall_ns);
+        atomic_exchange(&stalled, 1) == 0) {
+        sleep_ns(stall_ns / 2);
+        if (number("STALL_SIGNAL") > 0)
+            kill(getpid(), (int) number("STALL_SIGNAL"));
+        sleep_ns(stall_ns / 2);
+    }
     return syscall(SYS_pwrite64, fd, data, size, offset);
 }
