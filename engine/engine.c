@@ -178,6 +178,20 @@ uint64_t engine_in_flight(reop_engine *engine)
     return engine_submitted(engine) - completed; /* which was looked at later: never below 0 */
 }
 
+/* What comes back and is submitted again between the two sums would count twice. */
+bool engine_overfull(reop_engine *engine)
+{
+    uint64_t completed, submitted;
+
+    do {
+        completed = sum_of(engine, offsetof(struct reop_file, completed));
+        submitted = engine_submitted(engine);
+        if (submitted - completed <= engine->depth)
+            return false;
+    } while (sum_of(engine, offsetof(struct reop_file, completed)) != completed);
+    return true;
+}
+
 static bool nothing_in_flight(reop_engine *engine)
 {
     uint64_t submitted = engine_submitted(engine); /* these first: what they count comes back */
@@ -243,6 +257,7 @@ int reop_engine_register(reop_engine *engine, reop_pool *pool)
     entry->pool = pool;
     entry->slab = pool_slab(pool);
     entry->launch_bits = slot_launch_bits(holder);
+    entry->fixed_base = 1; /* above fixed_end: not even what has no length is in there */
     if (reop_pool_why(pool)[0] != '\0')
         engine_say(engine, "%s", reop_pool_why(pool));
     if (entry->slab->buffer_stride > 0)
@@ -421,7 +436,7 @@ void engine_judge(reop_engine *engine)
     atomic_store(&engine->plain_owner, owner);
     atomic_store(&engine->plain_reaper, reaper);
     attention = atomic_load(&engine->attention); /* pairs with reop_stop and engine_ask */
-    if (attention & ENGINE_STOP)
+    if (attention & (ENGINE_STOP | ENGINE_UNARMED))
         atomic_store(&engine->plain_owner, 0);
     if (attention != 0)
         atomic_store(&engine->plain_reaper, 0);

@@ -82,8 +82,8 @@ struct engine_cancel {
 /* file->open. KNOWN: a submit has returned, so the backend knows the file. */
 enum file_gate { FILE_SHUT, FILE_OPEN, FILE_KNOWN };
 
-/* file->plain_end while the file is KNOWN and has no alignment, else 0: transfers that begin below
- * it need no look at where they go, as no size makes them end too far. */
+/* file->plain_end while the backend knows the file and it has no alignment, else 0: transfers that
+ * begin below it need no look at where they go, as no size makes them end too far. */
 #define FILE_PLAIN_END (UINT64_C(1) << 62)
 
 struct reop_file {
@@ -211,7 +211,8 @@ bool engine_finished(reop_engine *engine);
 void engine_meter(reop_engine *engine); /* owner: from now on in_flight is counted */
 uint64_t engine_submitted(reop_engine *engine);
 uint64_t engine_in_flight(reop_engine *engine);
-void engine_judge(reop_engine *engine); /* owner: whether the plain way is open from here on */
+bool engine_overfull(reop_engine *engine); /* for engine->summed */
+void engine_judge(reop_engine *engine);    /* owner: whether the plain way is open from here on */
 
 /* The long ways: any engine, any thread, anything to look at. */
 reop_status transfer_the_long_way(reop_op *op, reop_file *file, enum reop_kind kind, void *data,

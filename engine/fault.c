@@ -183,5 +183,6 @@ int reop_engine_faults(reop_engine *engine, const struct reop_faults *config)
     engine->write = write_the_long_way;
     engine->reap = reap_the_long_way;
     engine->parts = false;
+    atomic_store(&engine->plain_owner, 0); /* the native hatch has no pointer of its own */
     return 0;
 }

@@ -470,7 +470,7 @@ static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t
 
         if (REOP_UNLIKELY(entries[count].lpCompletionKey != FILE_KEY ||
                           (uint32_t) slot->op.overlapped.internal != 0 ||
-                          !slot_is(slot, SLOT_IN_FLIGHT)))
+                          (slot_word(slot) & SLOT_IN_FLIGHT) == 0))
             break;
         if (REOP_UNLIKELY(slot->op.file != file)) {
             if (count > 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The plain way through a submit and a reap: one thread owns the engine, its one pool has an op for
- * each place in the system, nobody traces and nothing is stopping. A backend makes its own read,
+ * each place in the system, nobody traces and nothing is stopping. (Where threads share an engine
+ * there is one through a submit.) A backend makes its own read,
  * write and reap of these pieces, in this order, and hands over to the long way whatever they
  * answer false to: then nothing has happened.
  */
@@ -42,6 +43,8 @@ static inline bool plain_enters_native(reop_file *file)
 /* The same on an engine that threads share, and whose depth covers every op. */
 static inline bool plain_enters_shared(reop_file *file, reop_engine *engine, uint64_t offset)
 {
+    if (REOP_UNLIKELY(offset >= atomic_load_explicit(&file->plain_end, memory_order_relaxed)))
+        return false; /* as most that are refused are: without two RMWs. A hint */
     engine_count(&file->submitted, true);
     if (REOP_LIKELY(offset < atomic_load(&file->plain_end) &&
                     !(atomic_load(&engine->attention) & ENGINE_STOP)))

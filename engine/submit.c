@@ -39,7 +39,7 @@ static inline bool is_full(reop_engine *engine)
 {
     if (engine->metered)
         return atomic_load(&engine->in_flight) > engine->depth;
-    return REOP_UNLIKELY(atomic_load(&engine->summed)) && engine_in_flight(engine) > engine->depth;
+    return REOP_UNLIKELY(atomic_load(&engine->summed)) && engine_overfull(engine);
 }
 
 /* The gates again, now that one of them was found shut. 0: it was not, try again. */
@@ -155,12 +155,14 @@ static reop_status submit(reop_op *op, reop_file *file, enum reop_kind kind, voi
     return hand_over(op, file, kind);
 }
 
-/* What the next submit of the file's may rely on: its backend knows it when this one returns. */
+/* What the next submit of the file's may rely on: its backend knows it when this one returns. After
+ * begin(), before the system is asked. */
 static void note_known(reop_file *file)
 {
     uint32_t open = atomic_load(&file->open);
 
-    /* Else it is being shut; which cannot succeed, as an op of ours is counted in. */
+    /* Else it is being shut; which cannot succeed, as an op of ours is counted in and has not been
+     * handed over. */
     if (file->engine->single && open == FILE_OPEN &&
         atomic_compare_exchange_strong(&file->open, &open, FILE_KNOWN) && !file->masked)
         atomic_store(&file->plain_end, FILE_PLAIN_END);
@@ -168,7 +170,6 @@ static void note_known(reop_file *file)
 
 void submit_native_end(reop_file *file)
 {
-    note_known(file);
     if (!file->engine->single)
         end(file);
 }
@@ -227,7 +228,11 @@ REOP_HOT reop_status reop_write(reop_op *op, reop_file *file, const void *data, 
 reop_status submit_native_begin(reop_op *op, reop_file *file, void *data, uint64_t offset,
                                 bool wrong)
 {
-    return begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
+    reop_status status = begin(op, file, REOP_KIND_NATIVE, data, 0, offset, wrong);
+
+    if (status == REOP_PENDING)
+        note_known(file);
+    return status;
 }
 
 static bool pieces_wrong(const reop_file *file, const struct reop_piece *pieces, uint32_t count,

@@ -96,12 +96,17 @@ static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t 
         slot_wrong(slot, word, state, what);
 }
 
-/* For the plain ways, whose caller has the op or owns the engine that has it: so nobody writes the
- * word, and it need not be an atomic load. HELD and IN_FLIGHT have a bit each, and looking at one
- * is one instruction. A word with both, which nothing makes but stray memory, passes. */
+/* For the plain ways, whose caller has the op or owns the engine that has it: nobody else writes
+ * the word then, and it need not be an atomic load, save for ThreadSanitizer, to which a cancel
+ * that fails has written. HELD and IN_FLIGHT have a bit each, and looking at one is one
+ * instruction. A word with both, which nothing makes but stray memory, passes. */
 static inline bool slot_is(const struct slot *slot, uint64_t state)
 {
+#ifdef SYNC_TSAN
+    return (slot_word(slot) & state) != 0;
+#else
     return (*(const uint64_t *) (const void *) &slot->state & state) != 0;
+#endif
 }
 
 /* The state word of an op that the caller has to hold. */
@@ -176,8 +181,9 @@ static inline bool slot_land(struct slot *slot, bool owned)
 
     slot_expect(slot, word, SLOT_IN_FLIGHT, "completion");
     if (owned) {
-        atomic_store_explicit(&slot->state, slot_landed(word),
-                              memory_order_relaxed); /* as in take */
+        atomic_store_explicit(
+            &slot->state, slot_landed(word),
+            memory_order_relaxed); /* others read a hint, unless it is in flight */
         return true;
     }
     /* Acquire pairs with slot_unpin: a canceller's reads of the op come before our next writes.

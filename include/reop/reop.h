@@ -298,7 +298,7 @@ REOP_API void reop_stop(reop_engine *engine);
 struct reop_stuck_op {
     const reop_op *op;
     uint64_t use, offset;
-    uint32_t kind, size, age_ms; /* since the system was asked for it, to within 1 ms */
+    uint32_t kind, size, age_ms; /* since the system was asked for it, about */
 };
 REOP_API uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t max);
 

@@ -3,16 +3,19 @@
  * The loop an expert writes by hand with liburing: registered file, buffers and ring,
  * SINGLE_ISSUER and DEFER_TASKRUN, one enter that submits and waits. Each thread has a ring.
  *
- *   plain   as in liburing's examples: no registration, no flags
- *   nop     IORING_OP_NOP instead of writes
+ *   plain    as in liburing's examples: no registration, no flags
+ *   nop      IORING_OP_NOP instead of writes
+ *   noarray  without the kernel's array of indices, as liburing has it from 2.6 on
  */
 #define _GNU_SOURCE
 
 #include "peer.h"
 
+#include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct loop {
@@ -26,7 +29,7 @@ struct loop {
     int64_t *start_ns;
 };
 
-const char peer_modes[] = " plain nop ";
+const char peer_modes[] = " plain nop noarray ";
 
 void peer_prepare(const struct job *job)
 {
@@ -40,7 +43,16 @@ static void set_up(struct loop *loop)
         .flags = loop->plain ? 0 : IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
     };
     struct iovec all = {loop->buffers, (size_t) job->block_size * job->depth};
-    int error = io_uring_queue_init_params(job->depth, &loop->ring, &params);
+    int error, fd;
+
+    if (strcmp(job->mode, "noarray") == 0) {
+        params.flags |= 1u << 16; /* IORING_SETUP_NO_SQARRAY, which 2.3 does not know */
+        fd = (int) syscall(__NR_io_uring_setup, job->depth, &params);
+        error = fd < 0 ? -errno : io_uring_queue_mmap(fd, &params, &loop->ring);
+        loop->ring.features = params.features;
+    } else {
+        error = io_uring_queue_init_params(job->depth, &loop->ring, &params);
+    }
 
     if (error == 0 && !loop->plain &&
         ((error = io_uring_register_files(&loop->ring, &loop->fd, 1)) < 0 ||
