@@ -62,6 +62,29 @@ BACKEND_TEST(contract_transfer, sizes_around_zero_sectors_and_pages, ON_EVERY_BA
     fixture_close(&fixture);
 }
 
+/* Promise: the same of a pool that has no buffers to register, when there is nothing to move and so
+ * no memory to move it from. */
+BACKEND_TEST(contract_transfer, nothing_to_move_needs_no_memory, ON_EVERY_BACKEND)
+{
+    struct fixture fixture;
+    reop_file *file;
+    reop_op *op;
+
+    fixture_open_with(&fixture, backend, (reop_pool_config){.op_count = 4},
+                      (reop_engine_config){0});
+    file = fixture_file(&fixture, REOP_FILE_READ | REOP_FILE_WRITE, 100);
+    op = fixture_acquire(&fixture);
+    for (uint32_t i = 0; i < 3; i++) {
+        fixture_finish(&fixture, op, reop_write(op, file, NULL, 0, 7));
+        cr_assert_eq(op->result, 0, "%s: %lld", backend->name, (long long) op->result);
+        fixture_finish(&fixture, op, reop_read(op, file, NULL, 0, 7));
+        cr_assert_eq(op->result, 0, "%s: %lld", backend->name, (long long) op->result);
+    }
+    reop_release(fixture.lane, op);
+    fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
 /* Promise: "Its buffers are registered with the system", which changes nothing but the speed: any
  * part of an op's own buffer, another op's buffer, memory that begins in the pool, and foreign
  * memory give the same bytes. */
