@@ -40,7 +40,8 @@ struct uring {
     struct io_uring ring;
     bool fixed_files;
     bool enabled;              /* single-threaded: by the owner, who alone may enter from then on */
-    bool arming;               /* the wake poll is queued; with the submission queue */
+    bool arming;               /* the wake poll was queued and not taken, when last seen */
+    unsigned armed_end;        /* the queue's tail behind it */
     _Atomic bool backlog;      /* an enter failed and left entries queued */
     unsigned enter_flags;      /* of the owner, who waits */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
@@ -171,10 +172,11 @@ static void disarmed(reop_engine *engine)
 static void arm(reop_engine *engine)
 {
     struct uring *uring = engine->state;
-    struct io_uring_sqe *sqe;
+    const struct io_uring_sq *queue = &uring->ring.sq;
 
-    if (!uring->arming) {
-        sqe = take_sqe(&uring->ring.sq);
+    if (!uring->arming || (int) (uring->armed_end - *queue->khead) <= 0) { /* else it is queued */
+        struct io_uring_sqe *sqe = take_sqe(&uring->ring.sq);
+
         if (sqe == NULL)
             sqe = make_room(uring);
         if (sqe == NULL)
@@ -182,12 +184,14 @@ static void arm(reop_engine *engine)
         io_uring_prep_poll_multishot(sqe, uring->event_fd, POLLIN);
         sqe->user_data = (uintptr_t) &uring->wake;
         uring->arming = true;
+        uring->armed_end = queue->sqe_tail;
     }
-    enter(engine, NULL);
-    if (io_uring_sq_ready(&uring->ring) > 0)
-        return; /* the same */
-    uring->arming = false;
+    /* Before the kernel has it: another thread may find at once that it has ended. */
     atomic_fetch_and(&engine->attention, ~ENGINE_UNARMED);
+    enter(engine, NULL);
+    uring->arming = (int) (uring->armed_end - *queue->khead) > 0;
+    if (uring->arming)
+        disarmed(engine);
 }
 
 /* The owner's first use of a ring that was created disabled, since SINGLE_ISSUER binds it to the
