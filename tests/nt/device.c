@@ -60,6 +60,8 @@ uint64_t device_hash(const struct transfer *transfer)
         struct iovec all = part(transfer, i);
         size_t end = all.iov_len < DEVICE_ENDS ? all.iov_len : DEVICE_ENDS;
 
+        if (end == 0)
+            continue; /* its address may be NULL, to which nothing is added */
         hash = device_hash_bytes(hash, all.iov_base, end);
         hash = device_hash_bytes(hash, (unsigned char *) all.iov_base + all.iov_len - end, end);
     }
