@@ -218,7 +218,8 @@ int reop_engine_destroy(reop_engine *engine)
     sync_lock(&engine->lock);
     files_open = engine->files_open > 0;
     sync_unlock(&engine->lock);
-    if (files_open || !nothing_in_flight(engine) || atomic_load(&engine->reapers) > 0)
+    if (files_open || !nothing_in_flight(engine) || atomic_load(&engine->reapers) > 0 ||
+        atomic_load(&engine->owner_reaps) > 0)
         return -EBUSY;
     trace_close(engine);
     /* A late canceller holds the pool's lock while it looks at an engine: once unheld, none can. */
@@ -256,7 +257,10 @@ int reop_engine_register(reop_engine *engine, reop_pool *pool)
     entry = &engine->pools[count];
     entry->pool = pool;
     entry->slab = pool_slab(pool);
+    entry->ops_base = (uintptr_t) &entry->slab->slots[0].op;
+    entry->ops_size = entry->slab->slot_count * sizeof(struct slot);
     entry->launch_bits = slot_launch_bits(holder);
+    entry->land_bits = slot_land_bits(entry->launch_bits);
     entry->fixed_base = 1; /* above fixed_end: not even what has no length is in there */
     if (reop_pool_why(pool)[0] != '\0')
         engine_say(engine, "%s", reop_pool_why(pool));
@@ -591,8 +595,8 @@ static void reap_enter(reop_engine *engine)
     if (engine->counts_shared) {
         before = atomic_fetch_add(&engine->reapers, 1);
     } else {
-        before = atomic_load_explicit(&engine->reapers, memory_order_relaxed);
-        atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed);
+        before = atomic_load_explicit(&engine->owner_reaps, memory_order_relaxed);
+        atomic_store_explicit(&engine->owner_reaps, 1, memory_order_relaxed);
     }
     REOP_CHECK(!engine->single || before == 0, "reap from within on_done");
 }
@@ -601,7 +605,8 @@ static void reap_leave(reop_engine *engine)
 {
     if (!engine->counts_shared) {
         engine_judge(engine);
-        atomic_store_explicit(&engine->reapers, 0, memory_order_release); /* pairs with destroy */
+        atomic_store_explicit(&engine->owner_reaps, 0,
+                              memory_order_release); /* pairs with destroy */
         return;
     }
     /* What is left is for the next reaper, who may be asleep. */
@@ -705,7 +710,8 @@ int reop_flush(reop_engine *engine)
 {
     engine_own(engine);
     if (!engine->counts_shared) {
-        if (atomic_load_explicit(&engine->reapers, memory_order_relaxed) == 0) /* not in reop_run */
+        if (atomic_load_explicit(&engine->owner_reaps, memory_order_relaxed) ==
+            0) /* not in reop_run */
             engine_judge(engine);
     }
     return engine->backend->flush(engine);

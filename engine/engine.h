@@ -51,17 +51,26 @@ static inline struct slot *queue_pop(struct queue *queue)
     return slot;
 }
 
+/* Down to fixed_size it has a cache line. */
 struct engine_pool {
     reop_pool *pool;
+    uintptr_t ops_base;
+    size_t ops_size;
     uint64_t launch_bits; /* for slot_launch; the holder among them */
-    const struct slab *slab;
+    uint64_t land_bits;   /* for slot_land_plain */
     /* What the system has registered of the slab's buffers. fixed_size 0: nothing. */
     uintptr_t fixed_base;
-    size_t fixed_size;    /* what all of them cover */
     uintptr_t fixed_end;  /* if one registered buffer covers all; else fixed_base */
+    size_t fixed_size;    /* what all of them cover */
     size_t fixed_chunk;   /* what each covers */
     uint64_t fixed_index; /* of the first */
+    const struct slab *slab;
 };
+
+static inline bool engine_pool_has(const struct engine_pool *pool, const struct slot *slot)
+{
+    return (uintptr_t) &slot->op - pool->ops_base < pool->ops_size;
+}
 
 /* fault.c: faults over this engine's backend. */
 struct faults {
@@ -124,7 +133,6 @@ typedef int engine_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64
 
 struct reop_engine {
     /* Constant after create, but for the owner. */
-    const struct backend *backend;
     reop_status (*submit)(reop_engine *engine, reop_file *file, struct slot *slot);
     engine_transfer *read;
     engine_transfer *write;
@@ -135,13 +143,15 @@ struct reop_engine {
      * while there is no attention to be paid in a reap either. */
     _Atomic uintptr_t plain_owner;
     _Atomic uintptr_t plain_reaper;
+    _Atomic uint32_t owner_reaps; /* instead of reapers, where counts are not shared */
+    uint32_t flags;
 
     /* The first has a cache line: all that a plain way looks at is in it or above. */
     _Alignas(64) struct engine_pool pools[REOP_ENGINE_POOLS];
     _Atomic uint32_t pool_count;
 
-    uint32_t flags;
     uint32_t depth;
+    const struct backend *backend;
     bool single;
     bool
         counts_shared; /* counters need RMW: several threads, or no sync_barrier() to see them by */
@@ -202,8 +212,9 @@ const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop
 static inline const struct engine_pool *engine_pool_of(const reop_engine *engine,
                                                        const struct slot *slot)
 {
-    return REOP_LIKELY(slot->pool == engine->pools[0].pool) ? &engine->pools[0]
-                                                            : engine_find_pool(engine, slot->pool);
+    return REOP_LIKELY(engine_pool_has(&engine->pools[0], slot))
+               ? &engine->pools[0]
+               : engine_find_pool(engine, slot->pool);
 }
 
 void engine_stalled(reop_engine *engine, reop_file *file, uint64_t ticks);

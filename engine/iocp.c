@@ -60,7 +60,6 @@ struct iocp {
     set_information *set_information;
     size_t page_size;
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
-    reop_file *reaped;         /* owner: whose ops came back last */
 
     struct sync_mutex lock; /* guards the two below */
     struct sync_cond changed;
@@ -195,12 +194,18 @@ static reop_status iocp_submit(reop_engine *engine, reop_file *file, struct slot
     return commit(engine, slot, granted, error, bytes);
 }
 
-/* The rest of a plain transfer, when it was not just pending. */
-static REOP_APART reop_status answered(struct slot *slot, DWORD error, DWORD bytes, uint64_t ticks)
+/* Since the launch: what the call took. The owner has not reaped the op meanwhile: it is we. */
+static inline uint64_t ticks_since(const struct slot *slot)
 {
-    reop_file *file = slot->op.file; /* the owner has not reaped the op meanwhile: it is we */
+    return sync_tick() - engine_date_of(slot);
+}
 
-    engine_called(file->engine, file, ticks);
+/* The rest of a plain transfer, when it was not just pending. */
+static REOP_APART reop_status answered(struct slot *slot, DWORD error, DWORD bytes)
+{
+    reop_file *file = slot->op.file;
+
+    engine_called(file->engine, file, ticks_since(slot));
     return commit(file->engine, slot, granted_to(file), error, bytes);
 }
 
@@ -211,24 +216,21 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
     struct slot *slot = slot_of(op);
     OVERLAPPED *overlapped;
     DWORD bytes = 0, error;
-    uint64_t ticks;
     BOOL done;
 
     if (REOP_UNLIKELY(!plain_submits(slot, engine) || !plain_enters(file, offset)))
         return transfer_the_long_way(op, file, kind, data, size, offset);
     plain_fill(op, file, kind, data, size, offset);
     overlapped = prepare(op, offset);
-    ticks = sync_tick();
-    plain_launch(slot, engine, ticks);
+    plain_launch(slot, engine, sync_tick());
     if (kind == REOP_KIND_READ)
         done = ReadFile((HANDLE) file->handle, data, size, &bytes, overlapped);
     else
         done = WriteFile((HANDLE) file->handle, data, size, &bytes, overlapped);
     error = done ? ERROR_SUCCESS : GetLastError();
-    ticks = sync_tick() - ticks;
-    if (REOP_LIKELY(error == ERROR_IO_PENDING && !engine_stalls(ticks)))
+    if (REOP_LIKELY(error == ERROR_IO_PENDING && !engine_stalls(ticks_since(slot))))
         return REOP_PENDING;
-    return answered(slot, error, bytes, ticks);
+    return answered(slot, error, bytes);
 }
 
 static reop_status read_plain(reop_op *op, reop_file *file, void *data, uint32_t size,
@@ -362,7 +364,7 @@ static void stop_poster(struct iocp *iocp)
 static reop_op *arrive(reop_engine *engine, const OVERLAPPED_ENTRY *entry)
 {
     struct iocp *iocp = engine->state;
-    struct slot *slot = (struct slot *) (void *) entry->lpOverlapped;
+    struct slot *slot = slot_of((reop_op *) (void *) entry->lpOverlapped);
     DWORD bytes = entry->dwNumberOfBytesTransferred;
     LONG status;
 
@@ -453,34 +455,31 @@ static REOP_APART int land_rest(reop_engine *engine, const OVERLAPPED_ENTRY entr
 /* The plain way: lands the ops that come first, as long as they are of one file and succeeded. */
 static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
-    struct iocp *iocp = engine->state;
     OVERLAPPED_ENTRY entries[BATCH];
-    uint64_t launch_bits;
-    reop_file *file;
+    reop_file *file = NULL;
+    uint64_t land_bits;
     int arrived, count;
 
     if (REOP_UNLIKELY(!plain_reaps(engine, ops, max, timeout_ns)))
         return reap_the_long_way(engine, ops, max, timeout_ns);
     plain_reap_begin(engine);
-    arrived = take(iocp, entries, max, timeout_ns < 0 ? INFINITE : 0);
-    launch_bits = engine->pools[0].launch_bits;
-    file = iocp->reaped;
+    arrived = take(engine->state, entries, max, timeout_ns < 0 ? INFINITE : 0);
+    land_bits = engine->pools[0].land_bits;
     for (count = 0; count < arrived; count++) {
-        struct slot *slot = (struct slot *) (void *) entries[count].lpOverlapped;
+        struct slot *slot = slot_of((reop_op *) (void *) entries[count].lpOverlapped);
 
         if (REOP_UNLIKELY(entries[count].lpCompletionKey != FILE_KEY ||
                           (uint32_t) slot->op.overlapped.internal != 0 ||
-                          (slot_word(slot) & SLOT_IN_FLIGHT) == 0))
+                          !slot_is(slot, SLOT_IN_FLIGHT)))
             break;
         if (REOP_UNLIKELY(slot->op.file != file)) {
             if (count > 0)
                 break;
             file = slot->op.file;
-            iocp->reaped = file;
         }
         slot->op.result = entries[count].dwNumberOfBytesTransferred;
         slot->op.os_error = ERROR_SUCCESS;
-        slot_land_plain(slot, launch_bits);
+        slot_land_plain(slot, land_bits);
         ops[count] = &slot->op;
     }
     if (REOP_LIKELY(count > 0))

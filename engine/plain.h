@@ -16,7 +16,7 @@ static inline bool plain_submits(const struct slot *slot, const reop_engine *eng
 {
     /* No partner: only we set it to ourselves. */
     return atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
-           slot_is(slot, SLOT_HELD) && slot->pool == engine->pools[0].pool;
+           slot_is(slot, SLOT_HELD) && engine_pool_has(&engine->pools[0], slot);
 }
 
 /* The last that can answer false. Counts the op in, and looks at the gate after that, as
@@ -88,7 +88,7 @@ static inline bool plain_reaps(const reop_engine *engine, reop_op *ops[], uint32
 
 static inline void plain_reap_begin(reop_engine *engine)
 {
-    atomic_store_explicit(&engine->reapers, 1, memory_order_relaxed); /* destroy looks at it */
+    atomic_store_explicit(&engine->owner_reaps, 1, memory_order_relaxed); /* destroy looks at it */
 }
 
 /* Before the caller may use the ops. */
@@ -100,7 +100,7 @@ static inline void plain_count_landed(reop_file *file, uint32_t count)
 
 static inline void plain_reap_end(reop_engine *engine)
 {
-    atomic_store_explicit(&engine->reapers, 0, memory_order_release); /* pairs with destroy */
+    atomic_store_explicit(&engine->owner_reaps, 0, memory_order_release); /* pairs with destroy */
 }
 
 #endif

@@ -6,7 +6,7 @@
  * defers, submitters meet on a stack, and whoever flushes empties it: of several threads that reap,
  * one at a time, as far as it goes (see parking).
  *
- * user_data is the slot's address: while the kernel is asked to cancel one, it cannot be launched
+ * user_data is the op's address: while the kernel is asked to cancel one, it cannot be launched
  * again, as it is pinned or the asker's own.
  */
 #include "engine.h"
@@ -23,12 +23,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RING_MAX     32768u /* IORING_MAX_ENTRIES */
-#define BUFFERS_MAX  1024u
-#define BUFFER_MAX   ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
-#define MOMENT_TICKS 16384u             /* what a batch takes its submitter, and more: 2 to 16 us */
-#define DATED_TICKS  (UINT64_C(1) << 20) /* how far an op's date may be off: 0.1 to 1 ms */
-#define CQ_SPARE     16u                 /* completions that are not an op's: wakes */
+#define RING_MAX      32768u /* IORING_MAX_ENTRIES */
+#define BUFFERS_MAX   1024u
+#define BUFFER_MAX    ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
+#define MOMENT_TICKS  16384u /* what a batch takes its submitter, and more: 2 to 16 us */
+#define DATED_TICKS   (UINT64_C(1) << 20) /* how far an op's date may be off: 0.1 to 1 ms */
+#define AT_ONCE_TRIES 1024u               /* an enter too many in so many reaps */
+#define CQ_SPARE      16u                 /* completions that are not an op's: wakes */
 
 #define SETUP_NO_SQARRAY (1u << 16) /* Linux 6.6 */
 
@@ -38,17 +39,22 @@ enum table { TABLE_NONE, TABLE_IN, TABLE_OUT, TABLE_STALE };
 
 struct uring {
     struct io_uring ring;
+    uint64_t queued_tick;                /* owner: about when it queued what is queued */
+    const struct io_uring_cqe *cqes_end; /* behind the completion queue's last place */
+    unsigned enter_flags;                /* of the owner, who waits */
+    unsigned idle_gap; /* owner: entries that the kernel took, less completions taken off the queue,
+                        * while it has no op. A wake poll is one entry, a zero-copy send two
+                        * completions */
+    bool at_once;      /* owner: ops are expected back in the call that hands them over */
+    uint16_t doubted;  /* owner: reaps that found the kernel without an op, since they are not */
+    unsigned dated;    /* owner: the entries before it have had a new date */
     bool fixed_files;
     bool enabled;              /* single-threaded: by the owner, who alone may enter from then on */
     bool arming;               /* the wake poll was queued and not taken, when last seen */
     unsigned armed_end;        /* the queue's tail behind it */
     _Atomic bool backlog;      /* an enter failed and left entries queued */
-    unsigned enter_flags;      /* of the owner, who waits */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
-    uint64_t queued_tick;  /* owner: about when it queued what is queued */
-    unsigned dated;        /* owner: the entries before it have had a new date */
-    reop_file *reaped;     /* owner: whose ops came back last */
     struct slot wake;      /* its address is the wake poll's user_data; no op, and no file */
     uint32_t buffer_count; /* guarded by engine->lock */
     struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
@@ -64,6 +70,26 @@ struct uring {
     _Alignas(64) _Atomic uint32_t parked; /* threads, or soon */
     _Atomic bool crowded;                 /* who last waited in the kernel was woken in vain */
 };
+
+/* io_uring_enter2() without a signal mask. Not a call, after which every register would have to be
+ * had from memory, in a cache that the kernel has just used. */
+static inline int call_enter(int fd, unsigned count, unsigned wanted, unsigned flags)
+{
+#if defined(__x86_64__) && defined(__LP64__)
+    long outcome = __NR_io_uring_enter;
+    register long size __asm__("r9") = _NSIG / 8;
+    register const void *mask __asm__("r8") = NULL;
+    register unsigned long with __asm__("r10") = flags;
+
+    __asm__ volatile("syscall"
+                     : "+a"(outcome)
+                     : "D"(fd), "S"(count), "d"(wanted), "r"(with), "r"(mask), "r"(size)
+                     : "rcx", "r11", "memory");
+    return (int) outcome;
+#else
+    return io_uring_enter2((unsigned) fd, count, wanted, flags, NULL, _NSIG / 8);
+#endif
+}
 
 /* Whoever has it has a batch to see to: to sleep and be woken takes two calls, and longer. */
 static void lock_soon(struct sync_mutex *mutex)
@@ -112,23 +138,34 @@ static int enter(reop_engine *engine, reop_file *file)
     return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
 }
 
+static inline struct slot *slot_at(uint64_t user_data)
+{
+    return slot_of((reop_op *) (uintptr_t) user_data);
+}
+
+/* For the entries from there on. */
+static void date_from(struct uring *uring, unsigned at, uint64_t now)
+{
+    const struct io_uring_sq *queue = &uring->ring.sq;
+
+    for (; at != queue->sqe_tail; at++) {
+        struct slot *slot = slot_at(queue->sqes[at & queue->ring_mask].user_data);
+
+        if (!(engine_date_of(slot) & DATE_EXACT))
+            engine_date(slot, now);
+    }
+    uring->dated = at;
+    uring->queued_tick = now;
+}
+
 /* Ops are queued with the date of a hand-over before. That was long ago: those that have been
  * queued since get a new one, once. */
 static REOP_APART void date_anew(struct uring *uring, uint64_t now)
 {
-    const struct io_uring_sq *queue = &uring->ring.sq;
-    unsigned at = *queue->khead;
+    unsigned first = *uring->ring.sq.khead;
+    bool some = uring->dated - first <= uring->ring.sq.sqe_tail - first; /* else it lies behind */
 
-    if ((int) (uring->dated - at) > 0)
-        at = uring->dated;
-    for (; at != queue->sqe_tail; at++) {
-        uintptr_t slot = queue->sqes[at & queue->ring_mask].user_data;
-
-        if (!(engine_date_of((struct slot *) slot) & DATE_EXACT))
-            engine_date((struct slot *) slot, now);
-    }
-    uring->dated = at;
-    uring->queued_tick = now;
+    date_from(uring, some ? uring->dated : first, now);
 }
 
 /* The owner, before it hands over. */
@@ -182,8 +219,9 @@ static void arm(reop_engine *engine)
         if (sqe == NULL)
             return; /* still unarmed: the next reap tries again */
         io_uring_prep_poll_multishot(sqe, uring->event_fd, POLLIN);
-        sqe->user_data = (uintptr_t) &uring->wake;
+        sqe->user_data = (uintptr_t) &uring->wake.op;
         uring->arming = true;
+        uring->idle_gap += engine->single;
         uring->armed_end = queue->sqe_tail;
     }
     /* Before the kernel has it: another thread may find at once that it has ended. */
@@ -429,7 +467,7 @@ static inline void fill_transfer(struct io_uring_sqe *sqe, const struct slot *sl
     words[1] = offset;
     words[2] = (uintptr_t) data;
     words[3] = size;
-    words[4] = (uintptr_t) slot;
+    words[4] = (uintptr_t) &slot->op;
     words[5] = buffer;
     words[6] = 0;
     words[7] = 0;
@@ -652,8 +690,9 @@ static inline reop_status transfer_stacked(reop_op *op, reop_file *file, enum re
     struct slot *slot = slot_of(op);
     uint64_t word = slot_word(slot);
 
-    if (REOP_UNLIKELY((word & SLOT_STATE) != SLOT_HELD || slot->pool != engine->pools[0].pool ||
-                      engine->metered || atomic_load(&engine->summed) || trace_on(io) ||
+    if (REOP_UNLIKELY((word & SLOT_STATE) != SLOT_HELD ||
+                      !engine_pool_has(&engine->pools[0], slot) || engine->metered ||
+                      atomic_load(&engine->summed) || trace_on(io) ||
                       !plain_enters_shared(file, engine, offset)))
         return transfer_the_long_way(op, file, kind, data, size, offset);
     plain_fill(op, file, kind, data, size, offset);
@@ -854,7 +893,7 @@ static reop_op *arrive_rare(reop_engine *engine, reop_op *op, const struct io_ur
 static inline reop_op *arrive(reop_engine *engine, const struct io_uring_cqe *cqe)
 {
     const struct uring *uring = engine->state;
-    reop_op *op = (reop_op *) (uintptr_t) cqe->user_data;
+    reop_op *op = &slot_at(cqe->user_data)->op;
 
     if (REOP_UNLIKELY(op == &uring->wake.op || cqe->flags != 0))
         return arrive_rare(engine, op, cqe);
@@ -884,6 +923,7 @@ static unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_
         reop_op *op = arrive(engine, &cqes[head & mask]);
 
         if (REOP_UNLIKELY(op == NULL)) {
+            uring->idle_gap -= engine->single;
             end += end != tail; /* it took nobody's room */
             continue;
         }
@@ -899,17 +939,6 @@ static struct __kernel_timespec timespec_of(int64_t ns)
     return (struct __kernel_timespec){ns / 1000000000, ns % 1000000000};
 }
 
-/* One enter submits, runs what the kernel has put off for this thread, and waits. */
-static inline int enter_and_wait(struct uring *uring, unsigned wanted)
-{
-    struct io_uring_sq *queue = &uring->ring.sq;
-    unsigned tail = queue->sqe_tail;
-
-    io_uring_smp_store_release(queue->ktail, tail); /* pairs with the kernel's acquire */
-    return io_uring_enter2((unsigned) uring->ring.enter_ring_fd, tail - *queue->khead, wanted,
-                           uring->enter_flags, NULL, _NSIG / 8);
-}
-
 static REOP_APART int enter_and_wait_until(struct uring *uring, int64_t timeout_ns)
 {
     struct __kernel_timespec timeout = timespec_of(timeout_ns);
@@ -918,30 +947,24 @@ static REOP_APART int enter_and_wait_until(struct uring *uring, int64_t timeout_
     return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
 }
 
-/* Only if there is a reason to. TASKRUN: done, but not yet queued. */
-REOP_HOT static REOP_APART int enter_without_waiting(struct uring *uring)
+static inline bool has_arrived(const struct io_uring_cq *queue)
 {
-    if (uring->ring.sq.sqe_tail == *uring->ring.sq.khead &&
-        (IO_URING_READ_ONCE(*uring->ring.sq.kflags) &
-         (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
-        return 0;
-    return enter_and_wait(uring, 0);
+    return *queue->khead != io_uring_smp_load_acquire(queue->ktail); /* pairs as in drain() */
 }
 
-/* The owner's half of collect that is not taking: hands over what is queued, and waits, but never
- * beside work that is done. Answers what the enter did. */
-static inline int enter_owned(struct uring *uring, int64_t timeout_ns)
+/* The owner's half of collect that is not taking. One enter submits, runs what the kernel has put
+ * off for this thread, and waits, but never beside work that is done. */
+static inline int enter_owned(struct uring *uring, bool waits)
 {
-    const struct io_uring_cq *arrived = &uring->ring.cq;
-    int outcome;
+    struct io_uring_sq *queue = &uring->ring.sq;
+    unsigned tail = queue->sqe_tail, count = tail - *queue->khead;
 
-    if (*arrived->khead != io_uring_smp_load_acquire(arrived->ktail) || timeout_ns == 0)
-        outcome = enter_without_waiting(uring);
-    else if (REOP_UNLIKELY(timeout_ns > 0))
-        outcome = enter_and_wait_until(uring, timeout_ns);
-    else
-        outcome = enter_and_wait(uring, 1);
-    return outcome;
+    /* Only if there is a reason to. TASKRUN: done, but not yet queued. */
+    if (REOP_UNLIKELY(count == 0) && (!waits || has_arrived(&uring->ring.cq)) &&
+        (IO_URING_READ_ONCE(*queue->kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) == 0)
+        return 0;
+    io_uring_smp_store_release(queue->ktail, tail); /* pairs with the kernel's acquire */
+    return call_enter(uring->ring.enter_ring_fd, count, waits, uring->enter_flags);
 }
 
 /* As collect() has to say it. */
@@ -967,7 +990,10 @@ static int collect_owned(reop_engine *engine, reop_op *ops[], uint32_t max, int6
         if (is_unarmed(engine))
             timeout_ns = 0;
     }
-    outcome = enter_owned(uring, timeout_ns);
+    if (timeout_ns > 0 && !has_arrived(&uring->ring.cq))
+        outcome = enter_and_wait_until(uring, timeout_ns);
+    else
+        outcome = enter_owned(uring, timeout_ns != 0);
     drain(engine, ops, max, &count);
     return count > 0 ? (int) count : enter_error(outcome);
 }
@@ -979,8 +1005,14 @@ static bool has_overflow(struct uring *uring)
     return (IO_URING_READ_ONCE(*uring->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
+/* The kernel has none of the owner's ops. */
+static inline bool is_idle(const struct uring *uring)
+{
+    return *uring->ring.sq.khead - *uring->ring.cq.khead == uring->idle_gap;
+}
+
 /* What the plain way left on the queue. */
-static REOP_APART uint32_t drain_rest(reop_engine *engine, reop_op *ops[], uint32_t max)
+static uint32_t drain_rest(reop_engine *engine, reop_op *ops[], uint32_t max)
 {
     struct landed landed = engine_landed_none(engine);
     uint32_t count;
@@ -992,67 +1024,123 @@ static REOP_APART uint32_t drain_rest(reop_engine *engine, reop_op *ops[], uint3
     return count;
 }
 
-/* The plain way: lands the ops that come first on the queue, as long as they are of one file,
- * succeeded, came back in one completion each - without flags - and the queue does not wrap. */
+/* The rest of a plain reap. outcome: of the enter, which matters when nothing has come. */
+static REOP_APART int reap_rest(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                int64_t timeout_ns, int outcome, uint32_t count)
+{
+    count += drain_rest(engine, ops + count, max - count);
+    plain_reap_end(engine);
+    return count > 0 ? (int) count
+                     : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
+}
+
+/* The same where all was expected at once. What has not come was handed over just now: before, the
+ * kernel had none, and the enter did not wait. */
+static REOP_APART int reap_late(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                int64_t timeout_ns, int outcome, uint32_t count)
+{
+    struct uring *uring = engine->state;
+
+    count += drain_rest(engine, ops + count, max - count);
+    if (!is_idle(uring)) {
+        date_from(uring, *uring->ring.cq.khead + uring->idle_gap - count, sync_tick());
+        uring->at_once = false;
+    }
+    plain_reap_end(engine);
+    return count > 0 ? (int) count
+                     : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
+}
+
+/* Succeeded, and came back in one completion: without flags, which are above res. */
+static inline bool is_plain(const struct io_uring_cqe *cqe)
+{
+    uint64_t result;
+
+    memcpy(&result, &cqe->res, sizeof result);
+    return (result & ~(uint64_t) INT32_MAX) == 0;
+}
+
+/* Lands the ops that come first on the queue, as long as they are plain, of one file, and the queue
+ * does not wrap. */
+static inline int land_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns,
+                             int outcome, bool at_once)
+{
+    struct uring *uring = engine->state;
+    unsigned head = *uring->ring.cq.khead;
+    /* Acquire pairs with the kernel's release. */
+    unsigned most = io_uring_smp_load_acquire(uring->ring.cq.ktail) - head;
+    const struct io_uring_cqe *cqe = &uring->ring.cq.cqes[head & uring->ring.cq.ring_mask], *end;
+    reop_op *op = (reop_op *) (uintptr_t) cqe->user_data, **next = ops;
+    uint64_t land_bits = engine->pools[0].land_bits;
+    reop_file *file;
+    uint32_t count;
+
+    if (REOP_UNLIKELY(most == 0 || !is_plain(cqe)))
+        return (at_once ? reap_late : reap_rest)(engine, ops, max, timeout_ns, outcome, 0);
+    file = op->file;
+    if (REOP_UNLIKELY(file == NULL)) /* a wake */
+        return (at_once ? reap_late : reap_rest)(engine, ops, max, timeout_ns, outcome, 0);
+    if (REOP_UNLIKELY(most > max))
+        most = max;
+    end = cqe + most;
+    if (REOP_UNLIKELY(end > uring->cqes_end))
+        end = uring->cqes_end;
+    for (;;) {
+        slot_arrive(slot_of(op));
+        op->result = cqe->res;
+        op->os_error = 0;
+        slot_land_plain(slot_of(op), land_bits);
+        *next++ = op;
+        if (++cqe == end)
+            break;
+        op = (reop_op *) (uintptr_t) cqe->user_data;
+        if (REOP_UNLIKELY(!is_plain(cqe) || op->file != file))
+            break;
+    }
+    count = (uint32_t) (next - ops);
+    head = *uring->ring.cq.khead + count;
+    io_uring_smp_store_release(uring->ring.cq.khead, head); /* the kernel may use them again */
+    plain_count_landed(file, count);
+    if (at_once && REOP_UNLIKELY(head + uring->idle_gap != uring->ring.sq.sqe_tail))
+        return reap_late(engine, ops, max, timeout_ns, 0, count);
+    if (!at_once && REOP_UNLIKELY(cqe != end || end == uring->cqes_end))
+        return reap_rest(engine, ops, max, timeout_ns, 0, count);
+    plain_reap_end(engine);
+    return (int) count;
+}
+
+/* The plain way beside ops that take a while. */
+static REOP_APART int reap_beside(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                  int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+
+    if (is_idle(uring) && ++uring->doubted % AT_ONCE_TRIES == 0)
+        uring->at_once = true; /* from the next on, perhaps */
+    plain_reap_begin(engine);
+    date_queued(uring);
+    return land_plain(engine, ops, max, timeout_ns, enter_owned(uring, timeout_ns != 0), false);
+}
+
+/* The plain way. Where all that was handed over came back in the same call, so that an op has no
+ * age, it asks for no more than that, and looks at no clock. All the calls it makes are its last
+ * act: no register has to be saved, and little lives for long, so that there are enough of them. */
 REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max,
                                int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
-    const struct io_uring_cq *queue = &uring->ring.cq;
-    const struct io_uring_cqe *cqe, *end;
-    reop_op **next = ops;
-    uint32_t head, index, most, run, count;
-    uint64_t launch_bits;
-    reop_file *file;
+    const struct io_uring_sq *queue = &uring->ring.sq;
+    unsigned tail = queue->sqe_tail, count = tail - *queue->khead;
     int outcome;
 
     if (REOP_UNLIKELY(!plain_reaps(engine, ops, max, timeout_ns)))
         return reap_the_long_way(engine, ops, max, timeout_ns);
+    if (REOP_UNLIKELY(count == 0 || !uring->at_once || !is_idle(uring)))
+        return reap_beside(engine, ops, max, timeout_ns);
     plain_reap_begin(engine);
-    date_queued(uring);
-    outcome = enter_owned(uring, timeout_ns);
-    head = *queue->khead;
-    /* Acquire pairs with the kernel's release. */
-    most = io_uring_smp_load_acquire(queue->ktail) - head;
-    if (REOP_UNLIKELY(most > max))
-        most = max;
-    index = head & queue->ring_mask;
-    run = most;
-    if (REOP_UNLIKELY(index + run > queue->ring_entries))
-        run = queue->ring_entries - index;
-    cqe = &queue->cqes[index];
-    end = cqe + run;
-    launch_bits = engine->pools[0].launch_bits;
-    file = uring->reaped;
-    for (; cqe != end; cqe++) {
-        struct slot *slot = (struct slot *) (uintptr_t) cqe->user_data;
-        uint64_t result; /* res, and flags above it */
-
-        memcpy(&result, &cqe->res, sizeof result);
-        if (REOP_UNLIKELY(result > INT32_MAX))
-            break;
-        if (REOP_UNLIKELY(slot->op.file != file)) {
-            if (next != ops || slot == &uring->wake)
-                break;
-            file = slot->op.file;
-            uring->reaped = file;
-        }
-        slot_arrive(slot);
-        slot->op.result = (int64_t) result;
-        slot->op.os_error = 0;
-        slot_land_plain(slot, launch_bits);
-        *next++ = &slot->op;
-    }
-    count = (uint32_t) (next - ops);
-    io_uring_smp_store_release(queue->khead, head + count); /* the kernel may use them again */
-    if (REOP_LIKELY(count > 0))
-        plain_count_landed(file, count);
-    if (REOP_UNLIKELY(count < most))
-        count += drain_rest(engine, ops + count, max - count);
-    plain_reap_end(engine);
-    return REOP_LIKELY(count > 0)
-               ? (int) count
-               : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
+    io_uring_smp_store_release(queue->ktail, tail); /* pairs with the kernel's acquire */
+    outcome = call_enter(uring->ring.enter_ring_fd, count, 0, uring->enter_flags);
+    return land_plain(engine, ops, max, timeout_ns, outcome, true);
 }
 
 static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out)
@@ -1195,7 +1283,7 @@ static void uring_cancel(reop_engine *engine, struct slot *slot)
 {
     struct uring *uring = engine->state;
     struct io_uring_sync_cancel_reg request = {
-        .addr = (uintptr_t) slot, .fd = -1,
+        .addr = (uintptr_t) &slot->op, .fd = -1,
         /* timeout 0: do not wait for one that already runs */
     };
 
@@ -1228,7 +1316,7 @@ static void say_why_not(reop_engine *engine, int error)
  */
 static int probe_sync_cancel(struct uring *uring)
 {
-    struct io_uring_sync_cancel_reg request = {.addr = (uintptr_t) &uring->wake, .fd = -1};
+    struct io_uring_sync_cancel_reg request = {.addr = (uintptr_t) &uring->wake.op, .fd = -1};
     int outcome = io_uring_register_sync_cancel(&uring->ring, &request);
 
     return outcome == -ENOENT ? 0 : outcome;
@@ -1304,7 +1392,8 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
     }
     disarmed(engine); /* until it is enabled */
     uring->queued_tick = sync_tick();
-    uring->reaped = engine->files; /* any, but none: which is the wake's */
+    uring->at_once = true;
+    uring->cqes_end = uring->ring.cq.cqes + uring->ring.cq.ring_entries;
     engine->submit = submit_owned;
     engine->reap = reap_owned;
     if ((config->flags & REOP_ENGINE_DEFER) &&

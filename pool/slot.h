@@ -26,19 +26,24 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
+/* What a submit of a plain transfer and its landing look at is the second line, if the system does
+ * not ask for the first: an OVERLAPPED. */
 struct slot {
+    reop_pool *pool;   /* set at create */
+    struct slot *link; /* for whoever owns the op: a ready list, a queue, a lane's chain */
     reop_op op;
     _Atomic uint64_t state;
-    reop_pool *pool;           /* set at create */
-    struct slot *link;         /* for whoever owns the op: a ready list, a queue, a lane's chain */
     _Atomic uint64_t launched; /* when it was: see engine_date() */
 };
 
 static_assert(sizeof(struct reop_overlapped) == 2 * sizeof(uintptr_t) + 8 + sizeof(void *),
               "OVERLAPPED has no padding");
 static_assert(sizeof(void *) != 8 || sizeof(reop_op) == 96, "the public op is 96 bytes");
-static_assert(sizeof(void *) != 8 || sizeof(struct slot) == 128, "a slot is two cache lines");
+static_assert(sizeof(void *) != 8 ||
+                  (sizeof(struct slot) == 128 && offsetof(struct slot, op.result) == 64),
+              "a slot is two cache lines, and the second begins with the outcome");
 
 #define SLOT_FREE      UINT64_C(0) /* zeroed memory is a free slot that was never launched */
 #define SLOT_HELD      UINT64_C(1)
@@ -54,7 +59,7 @@ static_assert(sizeof(void *) != 8 || sizeof(struct slot) == 128, "a slot is two 
 
 static inline struct slot *slot_of(const reop_op *op)
 {
-    return (struct slot *) (uintptr_t) op;
+    return (struct slot *) (void *) ((char *) (uintptr_t) op - offsetof(struct slot, op));
 }
 
 static inline uint64_t slot_use(uint64_t word)
@@ -195,13 +200,18 @@ static inline bool slot_land(struct slot *slot, bool owned)
     return !(word & SLOT_PINNED);
 }
 
-/* The same for the owner of the one engine that launches its pool's ops; launch_bits: what it
- * launched it with. */
-static inline void slot_land_plain(struct slot *slot, uint64_t launch_bits)
+/* What a landing that nobody pins adds to the state word, after a launch that added launch_bits. */
+static inline uint64_t slot_land_bits(uint64_t launch_bits)
+{
+    return SLOT_USE_ONE - launch_bits;
+}
+
+/* The same for the owner of the one engine that launches its pool's ops. */
+static inline void slot_land_plain(struct slot *slot, uint64_t land_bits)
 {
     if (REOP_UNLIKELY(!slot_is(slot, SLOT_IN_FLIGHT)))
         slot_wrong(slot, slot_word(slot), SLOT_IN_FLIGHT, "completion");
-    sync_add_alone(&slot->state, SLOT_USE_ONE - launch_bits);
+    sync_add_alone(&slot->state, land_bits);
 }
 
 /* Keeps launch number use in flight, so that op->file can be read and the system asked to cancel.

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -1201,6 +1202,83 @@ BACKEND_TEST(uring, data_path_makes_no_call_but_enter, ON_URING)
     if (fixture_sanitized())
         cr_skip_test("a sanitizer makes calls of its own");
     expect_child_fine(use_with_enter_alone, backend);
+}
+
+#define ON_DEFERRED_URING FIXTURE_STREAMS | REOP_ENGINE_SINGLE_THREAD | REOP_ENGINE_DEFER, 0u
+#define SLOW_OPS          2100u
+
+/* Timers, one after the other, between two calls of getppid(). */
+static void run_slow_ops(struct fixture_backend *backend)
+{
+    static const struct __kernel_timespec time = {.tv_nsec = 50000};
+    reop_pool_config config = {.op_count = 1, .buffer_size = 512};
+    struct io_uring_sqe sqe = sqe_of(IORING_OP_TIMEOUT);
+    reop_pool *pool = NULL;
+    reop_engine *engine;
+    reop_file *file = NULL;
+    reop_op *op, *reaped;
+
+    CHILD_CHECK(reop_pool_create(&config, &pool) == 0, 4);
+    engine = child_engine(backend, pool, 0);
+    CHILD_CHECK(reop_file_attach(engine, open("/dev/null", O_RDWR), 0, &file) == 0, 5);
+    op = reop_acquire(reop_pool_shared_lane(pool));
+    CHILD_CHECK(reop_uring_submit(op, file, &(struct io_uring_sqe){.opcode = IORING_OP_NOP}) ==
+                        REOP_PENDING &&
+                    reop_reap(engine, &reaped, 1, REOP_FOREVER) == 1,
+                6);
+    sqe.addr = (uintptr_t) &time;
+    sqe.len = 1;
+    CHILD_CHECK(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0 && raise(SIGSTOP) == 0, 7);
+    syscall(SYS_getppid);
+    for (uint32_t i = 0; i < SLOW_OPS; i++) {
+        CHILD_CHECK(reop_uring_submit(op, file, &sqe) == REOP_PENDING, 8);
+        CHILD_CHECK(reop_reap(engine, &reaped, 1, REOP_FOREVER) == 1, 9);
+        CHILD_CHECK(op->os_error == ETIME, 11);
+    }
+    syscall(SYS_getppid);
+    syscall(SYS_exit_group, 0);
+}
+
+/* Promise: no system call "beyond the I/O itself": an op that takes a while is handed over and
+ * waited for in one. Whether it does is found out by another, once in 1,024. */
+BACKEND_TEST(uring, slow_op_costs_one_enter, ON_DEFERRED_URING)
+{
+    uint32_t enters = 0, others = 0, marks = 0;
+    struct fixture fixture;
+    int status = -1;
+    pid_t pid;
+
+    if (fixture_sanitized())
+        cr_skip_test("a sanitizer makes calls of its own");
+    fixture_open(&fixture, backend); /* skips here, and not in the child */
+    fixture_close(&fixture);
+    fflush(NULL);
+    pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        run_slow_ops(backend);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert(WIFSTOPPED(status), "0x%x", (unsigned) status);
+    cr_assert_eq(ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *) PTRACE_O_TRACESYSGOOD), 0);
+    while (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid &&
+           WIFSTOPPED(status)) {
+        struct __ptrace_syscall_info call;
+
+        if (WSTOPSIG(status) != (SIGTRAP | 0x80))
+            continue;
+        cr_assert_gt(ptrace(PTRACE_GET_SYSCALL_INFO, pid, (void *) sizeof call, &call), 0);
+        if (call.op != PTRACE_SYSCALL_INFO_ENTRY)
+            continue;
+        if (call.entry.nr == SYS_getppid)
+            marks++;
+        else if (marks == 1)
+            *(call.entry.nr == SYS_io_uring_enter ? &enters : &others) += 1;
+    }
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "0x%x", (unsigned) status);
+    cr_assert_eq(marks, 2);
+    cr_assert_eq(others, 0, "%s: %u", backend->name, others);
+    cr_assert(enters >= SLOW_OPS && enters <= SLOW_OPS + 1 + SLOW_OPS / 1024, "%s: %u enters",
+              backend->name, enters);
 }
 
 /* The control: another call kills. */
