@@ -45,7 +45,8 @@ struct uring {
     unsigned idle_gap; /* owner: entries that the kernel took, less completions taken off the queue,
                         * while it has no op. A wake poll is one entry, a zero-copy send two
                         * completions */
-    bool at_once;      /* owner: ops are expected back in the call that hands them over */
+    unsigned at_once;  /* owner: all bits, while ops are expected back in the call that hands them
+                        * over; else none */
     uint16_t doubted;  /* owner: reaps that found the kernel without an op, since they are not */
     unsigned dated;    /* owner: the entries before it have had a new date */
     bool fixed_files;
@@ -71,19 +72,19 @@ struct uring {
     _Atomic bool crowded;                 /* who last waited in the kernel was woken in vain */
 };
 
-/* io_uring_enter2() without a signal mask. Not a call, after which every register would have to be
- * had from memory, in a cache that the kernel has just used. */
+/* io_uring_enter2() without a signal mask, whose size then is not looked at. Not a call, after
+ * which every register would have to be had from memory, in a cache that the kernel has just used.
+ */
 static inline int call_enter(int fd, unsigned count, unsigned wanted, unsigned flags)
 {
 #if defined(__x86_64__) && defined(__LP64__)
     long outcome = __NR_io_uring_enter;
-    register long size __asm__("r9") = _NSIG / 8;
     register const void *mask __asm__("r8") = NULL;
     register unsigned long with __asm__("r10") = flags;
 
     __asm__ volatile("syscall"
                      : "+a"(outcome)
-                     : "D"(fd), "S"(count), "d"(wanted), "r"(with), "r"(mask), "r"(size)
+                     : "D"(fd), "S"(count), "d"(wanted), "r"(with), "r"(mask)
                      : "rcx", "r11", "memory");
     return (int) outcome;
 #else
@@ -1044,7 +1045,7 @@ static REOP_APART int reap_late(reop_engine *engine, reop_op *ops[], uint32_t ma
     count += drain_rest(engine, ops + count, max - count);
     if (!is_idle(uring)) {
         date_from(uring, *uring->ring.cq.khead + uring->idle_gap - count, sync_tick());
-        uring->at_once = false;
+        uring->at_once = 0;
     }
     plain_reap_end(engine);
     return count > 0 ? (int) count
@@ -1058,6 +1059,15 @@ static inline bool is_plain(const struct io_uring_cqe *cqe)
 
     memcpy(&result, &cqe->res, sizeof result);
     return (result & ~(uint64_t) INT32_MAX) == 0;
+}
+
+/* A plain completion's. */
+static inline void land_one(reop_op *op, const struct io_uring_cqe *cqe, uint64_t land_bits)
+{
+    slot_arrive(slot_of(op));
+    op->result = cqe->res;
+    op->os_error = 0;
+    slot_land_plain(slot_of(op), land_bits);
 }
 
 /* Lands the ops that come first on the queue, as long as they are plain, of one file, and the queue
@@ -1075,21 +1085,16 @@ static inline int land_plain(reop_engine *engine, reop_op *ops[], uint32_t max, 
     reop_file *file;
     uint32_t count;
 
-    if (REOP_UNLIKELY(most == 0 || !is_plain(cqe)))
+    if (REOP_UNLIKELY(most == 0 || !is_plain(cqe) || op->file == NULL)) /* none: a wake */
         return (at_once ? reap_late : reap_rest)(engine, ops, max, timeout_ns, outcome, 0);
     file = op->file;
-    if (REOP_UNLIKELY(file == NULL)) /* a wake */
-        return (at_once ? reap_late : reap_rest)(engine, ops, max, timeout_ns, outcome, 0);
     if (REOP_UNLIKELY(most > max))
         most = max;
     end = cqe + most;
     if (REOP_UNLIKELY(end > uring->cqes_end))
         end = uring->cqes_end;
     for (;;) {
-        slot_arrive(slot_of(op));
-        op->result = cqe->res;
-        op->os_error = 0;
-        slot_land_plain(slot_of(op), land_bits);
+        land_one(op, cqe, land_bits);
         *next++ = op;
         if (++cqe == end)
             break;
@@ -1098,15 +1103,21 @@ static inline int land_plain(reop_engine *engine, reop_op *ops[], uint32_t max, 
             break;
     }
     count = (uint32_t) (next - ops);
-    head = *uring->ring.cq.khead + count;
+    head += count;
     io_uring_smp_store_release(uring->ring.cq.khead, head); /* the kernel may use them again */
     plain_count_landed(file, count);
     if (at_once && REOP_UNLIKELY(head + uring->idle_gap != uring->ring.sq.sqe_tail))
         return reap_late(engine, ops, max, timeout_ns, 0, count);
-    if (!at_once && REOP_UNLIKELY(cqe != end || end == uring->cqes_end))
+    if (!at_once && REOP_UNLIKELY(count < most))
         return reap_rest(engine, ops, max, timeout_ns, 0, count);
     plain_reap_end(engine);
     return (int) count;
+}
+
+REOP_HOT static REOP_APART int land_at_once(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                            int64_t timeout_ns, int outcome)
+{
+    return land_plain(engine, ops, max, timeout_ns, outcome, true);
 }
 
 /* The plain way beside ops that take a while. */
@@ -1116,7 +1127,7 @@ static REOP_APART int reap_beside(reop_engine *engine, reop_op *ops[], uint32_t 
     struct uring *uring = engine->state;
 
     if (is_idle(uring) && ++uring->doubted % AT_ONCE_TRIES == 0)
-        uring->at_once = true; /* from the next on, perhaps */
+        uring->at_once = ~0u; /* from the next on, perhaps */
     plain_reap_begin(engine);
     date_queued(uring);
     return land_plain(engine, ops, max, timeout_ns, enter_owned(uring, timeout_ns != 0), false);
@@ -1130,17 +1141,33 @@ REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max
 {
     struct uring *uring = engine->state;
     const struct io_uring_sq *queue = &uring->ring.sq;
-    unsigned tail = queue->sqe_tail, count = tail - *queue->khead;
+    unsigned tail = queue->sqe_tail, count = tail - *queue->khead, head;
+    const struct io_uring_cqe *cqe;
+    reop_op *op;
     int outcome;
 
     if (REOP_UNLIKELY(!plain_reaps(engine, ops, max, timeout_ns)))
         return reap_the_long_way(engine, ops, max, timeout_ns);
-    if (REOP_UNLIKELY(count == 0 || !uring->at_once || !is_idle(uring)))
+    if (REOP_UNLIKELY((count & uring->at_once) == 0 || !is_idle(uring)))
         return reap_beside(engine, ops, max, timeout_ns);
     plain_reap_begin(engine);
     io_uring_smp_store_release(queue->ktail, tail); /* pairs with the kernel's acquire */
     outcome = call_enter(uring->ring.enter_ring_fd, count, 0, uring->enter_flags);
-    return land_plain(engine, ops, max, timeout_ns, outcome, true);
+    head = *uring->ring.cq.khead;
+    cqe = &uring->ring.cq.cqes[head & uring->ring.cq.ring_mask];
+    op = (reop_op *) (uintptr_t) cqe->user_data;
+    /* Acquire pairs with the kernel's release. */
+    if (io_uring_smp_load_acquire(uring->ring.cq.ktail) - head != 1 ||
+        REOP_UNLIKELY(!is_plain(cqe) || op->file == NULL))
+        return land_at_once(engine, ops, max, timeout_ns, outcome);
+    land_one(op, cqe, engine->pools[0].land_bits);
+    ops[0] = op;
+    io_uring_smp_store_release(uring->ring.cq.khead, ++head);
+    plain_count_landed(op->file, 1);
+    if (REOP_UNLIKELY(head + uring->idle_gap != queue->sqe_tail))
+        return reap_late(engine, ops, max, timeout_ns, 0, 1);
+    plain_reap_end(engine);
+    return 1;
 }
 
 static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out)
@@ -1392,7 +1419,7 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
     }
     disarmed(engine); /* until it is enabled */
     uring->queued_tick = sync_tick();
-    uring->at_once = true;
+    uring->at_once = ~0u;
     uring->cqes_end = uring->ring.cq.cqes + uring->ring.cq.ring_entries;
     engine->submit = submit_owned;
     engine->reap = reap_owned;

@@ -89,7 +89,7 @@ static inline const char *slot_state_name(uint64_t word)
 static inline void slot_wrong(const struct slot *slot, uint64_t word, uint64_t state,
                               const char *what)
 {
-    check_failed("%s of op %p (use %llu), which is %s, not %s", what, (const void *) slot,
+    check_failed("%s of op %p (use %llu), which is %s, not %s", what, (const void *) &slot->op,
                  (unsigned long long) slot_use(word), slot_state_name(word),
                  slot_state_name(state));
 }

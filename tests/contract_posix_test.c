@@ -4,6 +4,7 @@
  * devices that fail on purpose, direct I/O refused, a sync that failed, signals, fork.
  */
 #include "fixture.h"
+#include "misuse.h"
 
 #include <reop/sim.h>
 
@@ -900,4 +901,37 @@ BACKEND_TEST(contract_posix, engine_is_destroyed_during_a_cancel, ON_HOST_FILES)
     reop_release(departure.fixture.lane, departure.op);
     departure.fixture.engine = first;
     fixture_close(&departure.fixture);
+}
+
+/* --- misuse ------------------------------------------------------------------------------------
+ */
+
+struct released {
+    reop_lane *lane;
+    reop_op *op;
+};
+
+static void release_again(void *argument)
+{
+    const struct released *released = argument;
+
+    reop_release(released->lane, released->op);
+}
+
+/* Promise: "the program aborts with a message, in every build": which op it is, too. */
+Test(contract_posix, misuse_names_the_op, .timeout = 60)
+{
+    reop_pool_config config = {.op_count = 4, .lane_count = 1};
+    reop_pool *pool = NULL;
+    struct released released;
+    char words[80];
+
+    cr_assert_eq(reop_pool_create(&config, &pool), 0);
+    released.lane = reop_pool_lane(pool, 0);
+    released.op = reop_acquire(released.lane);
+    reop_release(released.lane, released.op);
+    snprintf(words, sizeof words, "release of op %p (use 0), which is free, not held",
+             (void *) released.op);
+    misuse_expect_abort(release_again, &released, words);
+    cr_assert_eq(reop_pool_destroy(pool), 0);
 }
