@@ -257,8 +257,6 @@ int reop_engine_register(reop_engine *engine, reop_pool *pool)
     entry = &engine->pools[count];
     entry->pool = pool;
     entry->slab = pool_slab(pool);
-    entry->ops_base = (uintptr_t) &entry->slab->slots[0].op;
-    entry->ops_size = entry->slab->slot_count * sizeof(struct slot);
     entry->launch_bits = slot_launch_bits(holder);
     entry->land_bits = slot_land_bits(entry->launch_bits);
     entry->fixed_base = 1; /* above fixed_end: not even what has no length is in there */

@@ -51,11 +51,8 @@ static inline struct slot *queue_pop(struct queue *queue)
     return slot;
 }
 
-/* Down to fixed_size it has a cache line. */
 struct engine_pool {
     reop_pool *pool;
-    uintptr_t ops_base;
-    size_t ops_size;
     uint64_t launch_bits; /* for slot_launch; the holder among them */
     uint64_t land_bits;   /* for slot_land_plain */
     /* What the system has registered of the slab's buffers. fixed_size 0: nothing. */
@@ -66,11 +63,6 @@ struct engine_pool {
     uint64_t fixed_index; /* of the first */
     const struct slab *slab;
 };
-
-static inline bool engine_pool_has(const struct engine_pool *pool, const struct slot *slot)
-{
-    return (uintptr_t) &slot->op - pool->ops_base < pool->ops_size;
-}
 
 /* fault.c: faults over this engine's backend. */
 struct faults {
@@ -212,9 +204,8 @@ const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop
 static inline const struct engine_pool *engine_pool_of(const reop_engine *engine,
                                                        const struct slot *slot)
 {
-    return REOP_LIKELY(engine_pool_has(&engine->pools[0], slot))
-               ? &engine->pools[0]
-               : engine_find_pool(engine, slot->pool);
+    return REOP_LIKELY(slot->pool == engine->pools[0].pool) ? &engine->pools[0]
+                                                            : engine_find_pool(engine, slot->pool);
 }
 
 void engine_stalled(reop_engine *engine, reop_file *file, uint64_t ticks);

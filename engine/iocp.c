@@ -222,7 +222,8 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
         return transfer_the_long_way(op, file, kind, data, size, offset);
     plain_fill(op, file, kind, data, size, offset);
     overlapped = prepare(op, offset);
-    plain_launch(slot, engine, sync_tick());
+    engine_date(slot, sync_tick());
+    plain_launch(slot, engine);
     if (kind == REOP_KIND_READ)
         done = ReadFile((HANDLE) file->handle, data, size, &bytes, overlapped);
     else
@@ -364,14 +365,15 @@ static void stop_poster(struct iocp *iocp)
 static reop_op *arrive(reop_engine *engine, const OVERLAPPED_ENTRY *entry)
 {
     struct iocp *iocp = engine->state;
-    struct slot *slot = slot_of((reop_op *) (void *) entry->lpOverlapped);
     DWORD bytes = entry->dwNumberOfBytesTransferred;
+    struct slot *slot;
     LONG status;
 
     if (entry->lpCompletionKey == WAKE_KEY) {
         atomic_store(&iocp->notified, 0); /* before anybody looks at engine->attention again */
         return NULL;
     }
+    slot = slot_of((reop_op *) (void *) entry->lpOverlapped);
     /* Low half: it is a 32-bit NTSTATUS, and the rest may be anything. */
     status = (LONG) (uint32_t) slot->op.overlapped.internal;
     if (REOP_UNLIKELY((slot_word(slot) & SLOT_STATE) != SLOT_IN_FLIGHT ||
@@ -466,10 +468,12 @@ static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t
     arrived = take(engine->state, entries, max, timeout_ns < 0 ? INFINITE : 0);
     land_bits = engine->pools[0].land_bits;
     for (count = 0; count < arrived; count++) {
-        struct slot *slot = slot_of((reop_op *) (void *) entries[count].lpOverlapped);
+        struct slot *slot;
 
-        if (REOP_UNLIKELY(entries[count].lpCompletionKey != FILE_KEY ||
-                          (uint32_t) slot->op.overlapped.internal != 0 ||
+        if (REOP_UNLIKELY(entries[count].lpCompletionKey != FILE_KEY))
+            break;
+        slot = slot_of((reop_op *) (void *) entries[count].lpOverlapped);
+        if (REOP_UNLIKELY((uint32_t) slot->op.overlapped.internal != 0 ||
                           !slot_is(slot, SLOT_IN_FLIGHT)))
             break;
         if (REOP_UNLIKELY(slot->op.file != file)) {

@@ -16,7 +16,7 @@ static inline bool plain_submits(const struct slot *slot, const reop_engine *eng
 {
     /* No partner: only we set it to ourselves. */
     return atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == sync_thread_self() &&
-           slot_is(slot, SLOT_HELD) && engine_pool_has(&engine->pools[0], slot);
+           slot_is(slot, SLOT_HELD) && slot->pool == engine->pools[0].pool;
 }
 
 /* The last that can answer false. Counts the op in, and looks at the gate after that, as
@@ -64,10 +64,9 @@ static inline void plain_fill(reop_op *op, reop_file *file, enum reop_kind kind,
     op->offset = offset;
 }
 
-/* Before the system is asked. */
-static inline void plain_launch(struct slot *slot, const reop_engine *engine, uint64_t tick)
+/* Before the system is asked. The date is the backend's. */
+static inline void plain_launch(struct slot *slot, const reop_engine *engine)
 {
-    engine_date(slot, tick);
     slot_launch_plain(slot, engine->pools[0].launch_bits);
 }
 

@@ -110,7 +110,7 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
     if (kind > REOP_KIND_WRITE && !(engine->backend->kinds & (1u << kind)))
         return reject(engine, op, -ENOTSUP);
     pool = &engine->pools[0];
-    if (REOP_UNLIKELY(!engine_pool_has(pool, slot))) {
+    if (REOP_UNLIKELY(slot->pool != pool->pool)) {
         pool = engine_find_pool(engine, slot->pool);
         if (pool == NULL)
             return reject(engine, op, -EINVAL);

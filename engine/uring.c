@@ -27,9 +27,8 @@
 #define BUFFERS_MAX   1024u
 #define BUFFER_MAX    ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
 #define MOMENT_TICKS  16384u /* what a batch takes its submitter, and more: 2 to 16 us */
-#define DATED_TICKS   (UINT64_C(1) << 20) /* how far an op's date may be off: 0.1 to 1 ms */
-#define AT_ONCE_TRIES 1024u               /* an enter too many in so many reaps */
-#define CQ_SPARE      16u                 /* completions that are not an op's: wakes */
+#define AT_ONCE_TRIES 1024u  /* an enter too many in so many reaps */
+#define CQ_SPARE      16u    /* completions that are not an op's: wakes */
 
 #define SETUP_NO_SQARRAY (1u << 16) /* Linux 6.6 */
 
@@ -39,16 +38,15 @@ enum table { TABLE_NONE, TABLE_IN, TABLE_OUT, TABLE_STALE };
 
 struct uring {
     struct io_uring ring;
-    uint64_t queued_tick;                /* owner: about when it queued what is queued */
     const struct io_uring_cqe *cqes_end; /* behind the completion queue's last place */
     unsigned enter_flags;                /* of the owner, who waits */
     unsigned idle_gap; /* owner: entries that the kernel took, less completions taken off the queue,
-                        * while it has no op. A wake poll is one entry, a zero-copy send two
-                        * completions */
+                        * while it has no op. A wake poll is one entry - counted early, while no
+                        * plain way is open - and a zero-copy send two completions */
     unsigned at_once;  /* owner: all bits, while ops are expected back in the call that hands them
                         * over; else none */
-    uint16_t doubted;  /* owner: reaps that found the kernel without an op, since they are not */
-    unsigned dated;    /* owner: the entries before it have had a new date */
+    unsigned doubted;  /* owner: reaps that looked first, and found the kernel without an op */
+    unsigned dated;    /* owner: the entries before it have a date */
     bool fixed_files;
     bool enabled;              /* single-threaded: by the owner, who alone may enter from then on */
     bool arming;               /* the wake poll was queued and not taken, when last seen */
@@ -56,7 +54,7 @@ struct uring {
     _Atomic bool backlog;      /* an enter failed and left entries queued */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
-    struct slot wake;      /* its address is the wake poll's user_data; no op, and no file */
+    struct slot wake;      /* its op's address is the wake poll's user_data; it has no file */
     uint32_t buffer_count; /* guarded by engine->lock */
     struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
     struct queue unstacked;        /* off the stack and not in the submission queue; its lock's */
@@ -139,43 +137,29 @@ static int enter(reop_engine *engine, reop_file *file)
     return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
 }
 
-static inline struct slot *slot_at(uint64_t user_data)
-{
-    return slot_of((reop_op *) (uintptr_t) user_data);
-}
-
-/* For the entries from there on. */
-static void date_from(struct uring *uring, unsigned at, uint64_t now)
+/* The owner's ops get their date when they are handed over: those of the entries from there on. */
+static void date_from(struct uring *uring, unsigned at)
 {
     const struct io_uring_sq *queue = &uring->ring.sq;
-
-    for (; at != queue->sqe_tail; at++) {
-        struct slot *slot = slot_at(queue->sqes[at & queue->ring_mask].user_data);
-
-        if (!(engine_date_of(slot) & DATE_EXACT))
-            engine_date(slot, now);
-    }
-    uring->dated = at;
-    uring->queued_tick = now;
-}
-
-/* Ops are queued with the date of a hand-over before. That was long ago: those that have been
- * queued since get a new one, once. */
-static REOP_APART void date_anew(struct uring *uring, uint64_t now)
-{
-    unsigned first = *uring->ring.sq.khead;
-    bool some = uring->dated - first <= uring->ring.sq.sqe_tail - first; /* else it lies behind */
-
-    date_from(uring, some ? uring->dated : first, now);
-}
-
-/* The owner, before it hands over. */
-static inline void date_queued(struct uring *uring)
-{
     uint64_t now = sync_tick();
 
-    if (REOP_UNLIKELY(now - uring->queued_tick > DATED_TICKS))
-        date_anew(uring, now);
+    for (; at != queue->sqe_tail; at++) {
+        uintptr_t op = queue->sqes[at & queue->ring_mask].user_data;
+
+        engine_date(slot_of((reop_op *) op), now);
+    }
+    uring->dated = at;
+}
+
+/* Of what is queued, what has none. */
+static void date_queued(struct uring *uring)
+{
+    unsigned first = *uring->ring.sq.khead, tail = uring->ring.sq.sqe_tail;
+
+    if (uring->dated - first <= tail - first) /* else it lies behind */
+        first = uring->dated;
+    if (first != tail)
+        date_from(uring, first);
 }
 
 /* NULL: the queue is full. io_uring_get_sqe() for a ring that has neither SQPOLL nor SQE128. */
@@ -222,7 +206,8 @@ static void arm(reop_engine *engine)
         io_uring_prep_poll_multishot(sqe, uring->event_fd, POLLIN);
         sqe->user_data = (uintptr_t) &uring->wake.op;
         uring->arming = true;
-        uring->idle_gap += engine->single;
+        if (engine->single)
+            uring->idle_gap++;
         uring->armed_end = queue->sqe_tail;
     }
     /* Before the kernel has it: another thread may find at once that it has ended. */
@@ -387,7 +372,7 @@ static int uring_detach(reop_engine *engine, reop_file *file, bool closing)
 
 static void uring_chores(reop_engine *engine)
 {
-    date_anew(engine->state, sync_tick());
+    date_queued(engine->state);
     for (uint32_t i = 0; i < engine->file_count; i++) {
         reop_file *file = &engine->files[i];
 
@@ -554,12 +539,17 @@ static bool push(reop_engine *engine, const reop_file *file, struct slot *slot)
 static reop_status submit_owned(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     uint32_t table = atomic_load_explicit(&file->table, memory_order_relaxed);
+    struct uring *uring = engine->state;
+    bool pushed;
 
     if (REOP_UNLIKELY(table != TABLE_IN && table != TABLE_OUT)) {
         enable(engine);
         enlist(engine, file);
     }
-    if (REOP_UNLIKELY(!push(engine, file, slot)))
+    date_queued(uring);
+    pushed = push(engine, file, slot);
+    uring->dated = uring->ring.sq.sqe_tail; /* this one has a date, perhaps an exact one */
+    if (REOP_UNLIKELY(!pushed))
         return engine_answer(engine, slot);
     if (!(engine->flags & REOP_ENGINE_DEFER))
         enter(engine, file);
@@ -596,7 +586,7 @@ static inline reop_status transfer_deferred(reop_op *op, reop_file *file, enum r
     plain_fill(op, file, kind, data, size, offset);
     fill_transfer(sqe, slot, file->native + IORING_OP_READ_FIXED + (kind - REOP_KIND_READ), data,
                   size, offset, 0); /* of the first pool's first buffer */
-    plain_launch(slot, engine, uring->queued_tick);
+    plain_launch(slot, engine);
     return REOP_PENDING;
 }
 
@@ -691,9 +681,8 @@ static inline reop_status transfer_stacked(reop_op *op, reop_file *file, enum re
     struct slot *slot = slot_of(op);
     uint64_t word = slot_word(slot);
 
-    if (REOP_UNLIKELY((word & SLOT_STATE) != SLOT_HELD ||
-                      !engine_pool_has(&engine->pools[0], slot) || engine->metered ||
-                      atomic_load(&engine->summed) || trace_on(io) ||
+    if (REOP_UNLIKELY((word & SLOT_STATE) != SLOT_HELD || slot->pool != engine->pools[0].pool ||
+                      engine->metered || atomic_load(&engine->summed) || trace_on(io) ||
                       !plain_enters_shared(file, engine, offset)))
         return transfer_the_long_way(op, file, kind, data, size, offset);
     plain_fill(op, file, kind, data, size, offset);
@@ -865,7 +854,7 @@ REOP_HOT reop_status reop_uring_submit(reop_op *op, reop_file *file, const struc
         return native_the_long_way(op, file, sqe);
     plain_fill(op, file, REOP_KIND_NATIVE, NULL, 0, 0);
     fill_native(next_sqe(uring), sqe, op, file->native);
-    plain_launch(slot, engine, uring->queued_tick);
+    plain_launch(slot, engine);
     return REOP_PENDING;
 }
 
@@ -894,7 +883,7 @@ static reop_op *arrive_rare(reop_engine *engine, reop_op *op, const struct io_ur
 static inline reop_op *arrive(reop_engine *engine, const struct io_uring_cqe *cqe)
 {
     const struct uring *uring = engine->state;
-    reop_op *op = &slot_at(cqe->user_data)->op;
+    reop_op *op = (reop_op *) (uintptr_t) cqe->user_data;
 
     if (REOP_UNLIKELY(op == &uring->wake.op || cqe->flags != 0))
         return arrive_rare(engine, op, cqe);
@@ -924,7 +913,8 @@ static unsigned drain(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_
         reop_op *op = arrive(engine, &cqes[head & mask]);
 
         if (REOP_UNLIKELY(op == NULL)) {
-            uring->idle_gap -= engine->single;
+            if (engine->single)
+                uring->idle_gap--;
             end += end != tail; /* it took nobody's room */
             continue;
         }
@@ -1035,18 +1025,20 @@ static REOP_APART int reap_rest(reop_engine *engine, reop_op *ops[], uint32_t ma
                      : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
 }
 
-/* The same where all was expected at once. What has not come was handed over just now: before, the
- * kernel had none, and the enter did not wait. */
+/* The same where all was expected at once, and has not come, or not all of it was taken. It was
+ * handed over just now: before, the kernel had none, and the enter did not wait. */
 static REOP_APART int reap_late(reop_engine *engine, reop_op *ops[], uint32_t max,
                                 int64_t timeout_ns, int outcome, uint32_t count)
 {
     struct uring *uring = engine->state;
+    unsigned taken = *uring->ring.sq.khead;
 
     count += drain_rest(engine, ops + count, max - count);
-    if (!is_idle(uring)) {
-        date_from(uring, *uring->ring.cq.khead + uring->idle_gap - count, sync_tick());
+    uring->dated = taken; /* the kernel may have refused some */
+    if (!is_idle(uring))
+        date_from(uring, *uring->ring.cq.khead + uring->idle_gap - count);
+    if (taken - io_uring_smp_load_acquire(uring->ring.cq.ktail) != uring->idle_gap)
         uring->at_once = 0;
-    }
     plain_reap_end(engine);
     return count > 0 ? (int) count
                      : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
@@ -1135,13 +1127,13 @@ static REOP_APART int reap_beside(reop_engine *engine, reop_op *ops[], uint32_t 
 
 /* The plain way. Where all that was handed over came back in the same call, so that an op has no
  * age, it asks for no more than that, and looks at no clock. All the calls it makes are its last
- * act: no register has to be saved, and little lives for long, so that there are enough of them. */
+ * act, where call_enter() is none: few registers have to be saved, as little lives for long. */
 REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max,
                                int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
     const struct io_uring_sq *queue = &uring->ring.sq;
-    unsigned tail = queue->sqe_tail, count = tail - *queue->khead, head;
+    unsigned tail = queue->sqe_tail, count = tail - *queue->khead, head, arrived;
     const struct io_uring_cqe *cqe;
     reop_op *op;
     int outcome;
@@ -1151,14 +1143,15 @@ REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max
     if (REOP_UNLIKELY((count & uring->at_once) == 0 || !is_idle(uring)))
         return reap_beside(engine, ops, max, timeout_ns);
     plain_reap_begin(engine);
+    uring->dated = tail;                            /* or they need none: see reap_late() */
     io_uring_smp_store_release(queue->ktail, tail); /* pairs with the kernel's acquire */
     outcome = call_enter(uring->ring.enter_ring_fd, count, 0, uring->enter_flags);
     head = *uring->ring.cq.khead;
+    /* Acquire pairs with the kernel's release. */
+    arrived = io_uring_smp_load_acquire(uring->ring.cq.ktail) - head;
     cqe = &uring->ring.cq.cqes[head & uring->ring.cq.ring_mask];
     op = (reop_op *) (uintptr_t) cqe->user_data;
-    /* Acquire pairs with the kernel's release. */
-    if (io_uring_smp_load_acquire(uring->ring.cq.ktail) - head != 1 ||
-        REOP_UNLIKELY(!is_plain(cqe) || op->file == NULL))
+    if (arrived != 1 || REOP_UNLIKELY(!is_plain(cqe) || op->file == NULL))
         return land_at_once(engine, ops, max, timeout_ns, outcome);
     land_one(op, cqe, engine->pools[0].land_bits);
     ops[0] = op;
@@ -1418,7 +1411,6 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
         return 0;
     }
     disarmed(engine); /* until it is enabled */
-    uring->queued_tick = sync_tick();
     uring->at_once = ~0u;
     uring->cqes_end = uring->ring.cq.cqes + uring->ring.cq.ring_entries;
     engine->submit = submit_owned;

@@ -31,11 +31,11 @@
 /* What a submit of a plain transfer and its landing look at is the second line, if the system does
  * not ask for the first: an OVERLAPPED. */
 struct slot {
-    reop_pool *pool;   /* set at create */
-    struct slot *link; /* for whoever owns the op: a ready list, a queue, a lane's chain */
+    _Atomic uint64_t launched; /* when it was: see engine_date() */
+    struct slot *link;         /* for whoever owns the op: a ready list, a queue, a lane's chain */
     reop_op op;
     _Atomic uint64_t state;
-    _Atomic uint64_t launched; /* when it was: see engine_date() */
+    reop_pool *pool; /* set at create */
 };
 
 static_assert(sizeof(struct reop_overlapped) == 2 * sizeof(uintptr_t) + 8 + sizeof(void *),
