@@ -1044,13 +1044,14 @@ static REOP_APART int reap_late(reop_engine *engine, reop_op *ops[], uint32_t ma
                      : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
 }
 
-/* Succeeded, and came back in one completion: without flags, which are above res. */
-static inline bool is_plain(const struct io_uring_cqe *cqe)
+/* An op succeeded, and came back in one completion: without flags, which are above res. A wake is
+ * none, as its slot is not in flight; nor is a completion too many, which aborts the long way. */
+static inline bool is_plain(const struct io_uring_cqe *cqe, const reop_op *op)
 {
     uint64_t result;
 
     memcpy(&result, &cqe->res, sizeof result);
-    return (result & ~(uint64_t) INT32_MAX) == 0;
+    return (result & ~(uint64_t) INT32_MAX) == 0 && slot_is(slot_of(op), SLOT_IN_FLIGHT);
 }
 
 /* A plain completion's. */
@@ -1077,7 +1078,7 @@ static inline int land_plain(reop_engine *engine, reop_op *ops[], uint32_t max, 
     reop_file *file;
     uint32_t count;
 
-    if (REOP_UNLIKELY(most == 0 || !is_plain(cqe) || op->file == NULL)) /* none: a wake */
+    if (REOP_UNLIKELY(most == 0 || !is_plain(cqe, op)))
         return (at_once ? reap_late : reap_rest)(engine, ops, max, timeout_ns, outcome, 0);
     file = op->file;
     if (REOP_UNLIKELY(most > max))
@@ -1091,7 +1092,7 @@ static inline int land_plain(reop_engine *engine, reop_op *ops[], uint32_t max, 
         if (++cqe == end)
             break;
         op = (reop_op *) (uintptr_t) cqe->user_data;
-        if (REOP_UNLIKELY(!is_plain(cqe) || op->file != file))
+        if (REOP_UNLIKELY(!is_plain(cqe, op) || op->file != file))
             break;
     }
     count = (uint32_t) (next - ops);
@@ -1151,7 +1152,7 @@ REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max
     arrived = io_uring_smp_load_acquire(uring->ring.cq.ktail) - head;
     cqe = &uring->ring.cq.cqes[head & uring->ring.cq.ring_mask];
     op = (reop_op *) (uintptr_t) cqe->user_data;
-    if (arrived != 1 || REOP_UNLIKELY(!is_plain(cqe) || op->file == NULL))
+    if (arrived != 1 || REOP_UNLIKELY(!is_plain(cqe, op)))
         return land_at_once(engine, ops, max, timeout_ns, outcome);
     land_one(op, cqe, engine->pools[0].land_bits);
     ops[0] = op;

@@ -206,11 +206,10 @@ static inline uint64_t slot_land_bits(uint64_t launch_bits)
     return SLOT_USE_ONE - launch_bits;
 }
 
-/* The same for the owner of the one engine that launches its pool's ops. */
+/* The same for the owner of the one engine that launches its pool's ops, once slot_is() has
+ * answered that this one is in flight. */
 static inline void slot_land_plain(struct slot *slot, uint64_t land_bits)
 {
-    if (REOP_UNLIKELY(!slot_is(slot, SLOT_IN_FLIGHT)))
-        slot_wrong(slot, slot_word(slot), SLOT_IN_FLIGHT, "completion");
     sync_add_alone(&slot->state, land_bits);
 }
 
