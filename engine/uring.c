@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * io_uring through liburing. A single-threaded engine is one SINGLE_ISSUER, DEFER_TASKRUN ring
- * without a lock, and a reap is one enter that submits and waits. Any other engine has a lock for
- * the submission queue and one for the completion queue; nobody sleeps holding either. Where it
- * defers, submitters meet on a stack, and whoever flushes empties it: of several threads that reap,
- * one at a time, as far as it goes (see parking).
+ * without a lock, and a reap is one enter that submits and, unless ops come back in it, waits. Any
+ * other engine has a lock for the submission queue and one for the completion queue; nobody sleeps
+ * holding either. Where it defers, submitters meet on a stack, and whoever flushes empties it: of
+ * several threads that reap, one at a time, as far as it goes (see parking).
  *
  * user_data is the op's address: while the kernel is asked to cancel one, it cannot be launched
  * again, as it is pinned or the asker's own.
