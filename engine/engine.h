@@ -147,9 +147,9 @@ struct reop_engine {
     bool single;
     bool
         counts_shared; /* counters need RMW: several threads, or no sync_barrier() to see them by */
-    bool parts;   /* what publishes an op is submit's last touch of file and engine, and it is dated
-                   * after that; REOP_KIND_NATIVE excepted */
-    bool metered; /* in_flight is counted: depth may not cover every op */
+    bool parts; /* what publishes an op is submit's last touch of file and engine, REOP_KIND_NATIVE
+                 * excepted; and it is dated after that */
+    bool metered;        /* in_flight is counted: depth may not cover every op */
     _Atomic bool summed; /* of threads that share the engine: depth does not cover the ops of pools
                           * that came later, and what is in flight is summed up at each submit */
     _Atomic uintptr_t owner;    /* of a single-threaded engine: 0 until the first submit or reap */
@@ -247,7 +247,8 @@ static inline bool engine_owned(const reop_engine *engine)
 }
 
 /* slot->launched says when the system was asked for the op, about: ticks. 0: it has not been yet.
- * With this bit: just when, in nanoseconds, since somebody traces the op. */
+ * With this bit: just when, in nanoseconds, since somebody traces the op. While an owner has one
+ * queued the plain way it says nothing. */
 #define DATE_EXACT (UINT64_C(1) << 63)
 
 static inline void engine_date(struct slot *slot, uint64_t date)

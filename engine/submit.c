@@ -126,7 +126,7 @@ static reop_status begin(reop_op *op, reop_file *file, enum reop_kind kind, void
     op->data = data;
     op->size = size;
     op->offset = offset;
-    engine_date(slot, engine->parts && kind != REOP_KIND_NATIVE ? 0 : sync_tick());
+    engine_date(slot, engine->parts ? 0 : sync_tick());
     if (REOP_UNLIKELY(trace_on(io)))
         trace_start(op);
     slot_launch(slot, word, pool->launch_bits);

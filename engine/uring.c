@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * io_uring through liburing. A single-threaded engine is one SINGLE_ISSUER, DEFER_TASKRUN ring
- * without a lock, and a reap is one enter that submits and, unless ops come back in it, waits. Any
- * other engine has a lock for the submission queue and one for the completion queue; nobody sleeps
- * holding either. Where it defers, submitters meet on a stack, and whoever flushes empties it: of
- * several threads that reap, one at a time, as far as it goes (see parking).
+ * without a lock, and a reap is one enter that submits and, unless ops are expected back in it,
+ * waits. Any other engine has a lock for the submission queue and one for the completion queue;
+ * nobody sleeps holding either. Where it defers, submitters meet on a stack, and whoever flushes
+ * empties it: of several threads that reap, one at a time, as far as it goes (see parking).
  *
  * user_data is the op's address: while the kernel is asked to cancel one, it cannot be launched
  * again, as it is pinned or the asker's own.
@@ -137,7 +137,8 @@ static int enter(reop_engine *engine, reop_file *file)
     return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
 }
 
-/* The owner's ops get their date when they are handed over: those of the entries from there on. */
+/* The owner's ops get their date when they are handed over, but for exact ones: those of the
+ * entries from there on. */
 static void date_from(struct uring *uring, unsigned at)
 {
     const struct io_uring_sq *queue = &uring->ring.sq;
@@ -149,6 +150,20 @@ static void date_from(struct uring *uring, unsigned at)
         engine_date(slot_of((reop_op *) op), now);
     }
     uring->dated = at;
+}
+
+/* A shared, deferring ring: the entries that were queued at once, for natives. */
+static void date_natives(struct uring *uring)
+{
+    const struct io_uring_sq *queue = &uring->ring.sq;
+    uint64_t now = sync_tick();
+
+    for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
+        uintptr_t op = queue->sqes[at & queue->ring_mask].user_data;
+
+        if (engine_date_of(slot_of((reop_op *) op)) == 0)
+            engine_date(slot_of((reop_op *) op), now);
+    }
 }
 
 /* Of what is queued, what has none. */
@@ -210,6 +225,8 @@ static void arm(reop_engine *engine)
             uring->idle_gap++;
         uring->armed_end = queue->sqe_tail;
     }
+    if (engine->parts)
+        date_natives(uring);
     /* Before the kernel has it: another thread may find at once that it has ended. */
     atomic_fetch_and(&engine->attention, ~ENGINE_UNARMED);
     enter(engine, NULL);
@@ -372,12 +389,16 @@ static int uring_detach(reop_engine *engine, reop_file *file, bool closing)
 
 static void uring_chores(reop_engine *engine)
 {
-    date_queued(engine->state);
+    struct uring *uring = engine->state;
+
+    date_queued(uring);
+    if (io_uring_sq_ready(&uring->ring) > 0)
+        uring->at_once = 0; /* a reap that looks at no clock would date them anew */
     for (uint32_t i = 0; i < engine->file_count; i++) {
         reop_file *file = &engine->files[i];
 
         if (atomic_load(&file->table) == TABLE_STALE) {
-            table_put(engine->state, file, -1);
+            table_put(uring, file, -1);
             atomic_store(&file->table, TABLE_NONE);
         }
     }
@@ -540,15 +561,19 @@ static reop_status submit_owned(reop_engine *engine, reop_file *file, struct slo
 {
     uint32_t table = atomic_load_explicit(&file->table, memory_order_relaxed);
     struct uring *uring = engine->state;
-    bool pushed;
+    bool exact = (engine_date_of(slot) & DATE_EXACT) != 0, pushed;
 
     if (REOP_UNLIKELY(table != TABLE_IN && table != TABLE_OUT)) {
         enable(engine);
         enlist(engine, file);
     }
-    date_queued(uring);
+    if (exact || io_uring_sq_space_left(&uring->ring) == 0)
+        date_queued(uring); /* what is before it, or is handed over to make room */
     pushed = push(engine, file, slot);
-    uring->dated = uring->ring.sq.sqe_tail; /* this one has a date, perhaps an exact one */
+    if (exact) { /* nobody dates it anew */
+        uring->dated = uring->ring.sq.sqe_tail;
+        uring->at_once = 0;
+    }
     if (REOP_UNLIKELY(!pushed))
         return engine_answer(engine, slot);
     if (!(engine->flags & REOP_ENGINE_DEFER))
@@ -768,6 +793,7 @@ static int flush(reop_engine *engine)
     lock_soon(&uring->submit_lock);
     atomic_store(&uring->flushing, true); /* a hint to those who would wait for the lock */
     atomic_store_explicit(&uring->stackers, 0, memory_order_relaxed); /* as in note_stacker */
+    date_natives(uring);
     unstack(uring);
     do {
         push_unstacked(engine);

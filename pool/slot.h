@@ -28,8 +28,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a submit of a plain transfer and its landing look at is the second line, if the system does
- * not ask for the first: an OVERLAPPED. */
+/* What a submit of a plain transfer and its landing look at is the second line, but for the
+ * OVERLAPPED, where the system asks for one, and the date of an op that does not come at once. */
 struct slot {
     _Atomic uint64_t launched; /* when it was: see engine_date() */
     struct slot *link;         /* for whoever owns the op: a ready list, a queue, a lane's chain */

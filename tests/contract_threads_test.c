@@ -496,11 +496,14 @@ static void *write_until_closed(void *argument)
  * that, "a closed file" is rejected with -EINVAL. */
 BACKEND_TEST(contract_threads, close_waits_for_nobody_and_never_pulls_a_file_away, ON_EVERY_BACKEND)
 {
+    bool answers_at_once = (backend->traits & REOP_ENGINE_INLINE) != 0;
     struct fixture fixture;
     struct writer writer;
     uint32_t refused = 0;
 
-    for (uint32_t round = 0; round < 10; round++) {
+    /* On a busy machine the two may take turns for long. */
+    for (uint32_t round = 0; round < 10 || (round < 1000 && refused == 0 && !answers_at_once);
+         round++) {
         int64_t deadline_ns = fixture_now_ns() + FIXTURE_PATIENCE_NS;
         pthread_t thread;
         int answer;
@@ -522,7 +525,7 @@ BACKEND_TEST(contract_threads, close_waits_for_nobody_and_never_pulls_a_file_awa
         fixture_close(&fixture);
     }
     printf("%s: close was refused %u times\n", backend->name, refused);
-    if (!(backend->traits & REOP_ENGINE_INLINE))
+    if (!answers_at_once)
         cr_assert_gt(refused, 0, "%s: close never met an op in flight", backend->name);
 }
 
