@@ -325,10 +325,8 @@ void reop_pool_interrupt(reop_pool *pool)
 static inline reop_op *hand_out(struct slot *slot)
 {
     slot_take(slot);
-    if (slot->op.user != NULL) /* what is so already leaves its line clean */
-        slot->op.user = NULL;
-    if (slot->op.on_done != NULL)
-        slot->op.on_done = NULL;
+    slot->op.user = NULL;
+    slot->op.on_done = NULL;
     return &slot->op;
 }
 
