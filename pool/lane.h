@@ -70,18 +70,16 @@ LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
     uint32_t word = 0;
     uint64_t bits = lane_take(lane, &word);
     struct slot *first = lane->slots + ((size_t) word << lane->freelist->bits_shift);
-    uint32_t count = 0;
+    uint64_t rest = bits & (bits - 1); /* the lowest is handed out */
+    uint32_t at;
 
     if (bits == 0)
         return NULL;
-    while ((bits & (bits - 1)) != 0) { /* the lowest bit is handed out */
-        uint32_t bit = FREELIST_BITS_MAX - 1 - (uint32_t) __builtin_clzll(bits);
-
-        lane->cached[count++] = first + bit;
-        bits ^= UINT64_C(1) << bit;
+    if (lane->capacity) { /* else there is nothing to write, and others may be reading */
+        at = lane->count = (uint32_t) __builtin_popcountll(rest);
+        for (; rest != 0; rest &= rest - 1) /* the next is the next to be handed out */
+            lane->cached[--at] = first + __builtin_ctzll(rest);
     }
-    if (lane->capacity)
-        lane->count = count; /* else there is nothing to write, and others may be reading */
     return first + __builtin_ctzll(bits);
 }
 
@@ -140,14 +138,20 @@ static inline void lane_spill(const struct reop_lane *lane, struct slot *const s
     uint32_t words[FREELIST_BITS_MAX];
     uint32_t span = UINT32_MAX;
 
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count;) {
         uint32_t index = (uint32_t) (slots[i] - lane->slots);
         uint32_t word = index >> freelist->bits_shift;
-        uint64_t bit = UINT64_C(1) << (index & ((1u << freelist->bits_shift) - 1));
         uint32_t entry = word % FREELIST_BITS_MAX;
+        uint64_t run = 0; /* mostly long: what a refill took comes back in its order */
 
+        do {
+            run |= UINT64_C(1) << (index & ((1u << freelist->bits_shift) - 1));
+            if (++i == count)
+                break;
+            index = (uint32_t) (slots[i] - lane->slots);
+        } while (index >> freelist->bits_shift == word);
         if ((used >> entry & 1) && words[entry] == word) {
-            bits[entry] |= bit;
+            bits[entry] |= run;
             continue;
         }
         if (used >> entry & 1) {
@@ -156,7 +160,7 @@ static inline void lane_spill(const struct reop_lane *lane, struct slot *const s
         }
         used |= UINT64_C(1) << entry;
         words[entry] = word;
-        bits[entry] = bit;
+        bits[entry] = run;
     }
     for (; used != 0; used &= used - 1) {
         uint32_t entry = (uint32_t) __builtin_ctzll(used);

@@ -375,10 +375,12 @@ uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
 
     while (count < max) {
         uint32_t at_hand = lane->count < max - count ? lane->count : max - count;
-        struct slot *slot;
+        struct slot *slot, **newest = lane->cached + lane->count;
 
+        if (at_hand > 0) /* else others may be reading it */
+            lane->count -= at_hand;
         for (; at_hand > 0; at_hand--)
-            ops[count++] = hand_out(lane_pop_stack(lane));
+            ops[count++] = hand_out(*--newest);
         if (count == max)
             break;
         slot = lane_acquire(lane);
@@ -434,10 +436,12 @@ void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
     while (given < count) {
         uint32_t room = lane->room - lane->count;
         uint32_t some = room < count - given ? room : count - given;
-        struct slot *slot;
+        struct slot *slot, **next = lane->cached + lane->count;
 
+        if (some > 0) /* as in acquire */
+            lane->count += some;
         for (; some > 0; some--)
-            lane_push_stack(lane, take_back(lane, ops[given++]));
+            *next++ = take_back(lane, ops[given++]);
         if (given == count)
             break;
         slot = take_back(lane, ops[given++]);
