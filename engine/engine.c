@@ -97,6 +97,8 @@ static int engine_new(const struct backend *backend, const reop_engine_config *c
     error = reop_engine_register(engine, config->pool);
     if (error < 0)
         goto register_failed;
+    if (engine->parts && !engine->metered)
+        atomic_store(&engine->plain_owner, 1);
     pool_on_exhausted(trace_exhausted_pool);
     trace_open(engine);
     *engine_out = engine;
@@ -168,7 +170,8 @@ static uint64_t sum_of(reop_engine *engine, size_t counter)
 
 uint64_t engine_submitted(reop_engine *engine)
 {
-    return sum_of(engine, offsetof(struct reop_file, submitted));
+    return sum_of(engine, offsetof(struct reop_file, submitted)) +
+           sum_of(engine, offsetof(struct reop_file, queued));
 }
 
 uint64_t engine_in_flight(reop_engine *engine)
@@ -206,6 +209,8 @@ bool engine_finished(reop_engine *engine)
     if (!(atomic_load(&engine->attention) & ENGINE_STOP))
         return false;
     atomic_store(&engine->plain_owner, 0); /* reop_stop() may not have come to it yet */
+    if (engine->parts)
+        engine->backend->settle(engine);
     return nothing_in_flight(engine);
 }
 
@@ -265,8 +270,10 @@ int reop_engine_register(reop_engine *engine, reop_pool *pool)
     if (entry->slab->buffer_stride > 0)
         engine->backend->register_pool(engine, count);
     engine->slot_count += entry->slab->slot_count;
-    if (!engine->single && !engine->metered && engine->depth < engine->slot_count)
+    if (!engine->single && !engine->metered && engine->depth < engine->slot_count) {
         atomic_store(&engine->summed, true);
+        atomic_store(&engine->plain_owner, 0);
+    }
     /* Release publishes the entry: pairs with engine_find_pool. */
     atomic_store_explicit(&engine->pool_count, count + 1, memory_order_release);
     sync_unlock(&engine->lock);
@@ -289,6 +296,31 @@ static double ns_per_tick(const reop_engine *engine)
     uint64_t ticks = sync_tick() - engine->born_tick;
 
     return ticks > 0 ? (double) (sync_now_ns() - engine->born_ns) / (double) ticks : 1;
+}
+
+bool engine_pin(reop_engine *engine, struct slot *slot, uint64_t use)
+{
+    bool pinned;
+
+    if (engine->pin_lock != NULL)
+        sync_lock(engine->pin_lock);
+    pinned = slot_pin(slot, use);
+    if (engine->pin_lock != NULL)
+        sync_unlock(engine->pin_lock);
+    return pinned;
+}
+
+void engine_unpin(reop_engine *engine, struct slot *slot)
+{
+    bool landed;
+
+    if (engine->pin_lock != NULL)
+        sync_lock(engine->pin_lock);
+    landed = slot_unpin(slot);
+    if (engine->pin_lock != NULL)
+        sync_unlock(engine->pin_lock);
+    if (landed)
+        engine_ready(engine, slot);
 }
 
 /* --- looking ----------------------------------------------------------------------------- */
@@ -365,12 +397,13 @@ uint32_t reop_stuck(reop_engine *engine, struct reop_stuck_op *list, uint32_t ma
                 stuck_copy(engine, &list[count++], slot, slot_use(word));
                 continue;
             }
+            if (engine->parts)
+                engine->backend->settle(engine); /* now it has a date, if it is queued */
             /* Pinned, so that its fields hold still while they are copied. */
-            if (!slot_pin(slot, slot_use(word)))
+            if (!engine_pin(engine, slot, slot_use(word)))
                 continue;
             stuck_copy(engine, &list[count++], slot, slot_use(word));
-            if (slot_unpin(slot))
-                engine_ready(engine, slot);
+            engine_unpin(engine, slot);
         }
         sync_unlock(pool_holders_lock(pool->pool));
     }
@@ -607,9 +640,7 @@ static void reap_leave(reop_engine *engine)
                               memory_order_release); /* pairs with destroy */
         return;
     }
-    /* What is left is for the next reaper, who may be asleep. */
-    if (atomic_fetch_sub(&engine->reapers, 1) > 1 && atomic_load(&engine->attention) != 0)
-        engine->backend->interrupt(engine);
+    engine_reaped(engine);
 }
 
 /* Keeps those that landed, and says how many. */

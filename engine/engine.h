@@ -93,16 +93,17 @@ struct reop_file {
     _Alignas(64) reop_engine *engine;
     _Atomic uint64_t submitted; /* counted before the gates are checked, and taken back when they
                                  * refuse */
+    _Atomic uint64_t queued; /* the same, but under a lock of the backend's: see settle() */
     _Atomic uint64_t completed;
-    _Atomic uint64_t inside; /* submits under way that are not done with the file when others can
-                              * have the op */
-    _Atomic uint32_t open;   /* enum file_gate */
+    _Atomic uint32_t open; /* enum file_gate */
     /* The backend's own: kept when the place is used again. */
     _Atomic uint32_t table;
     uint64_t native;
     _Atomic uint64_t plain_end; /* shut and opened with open */
     reop_handle handle;
 
+    _Atomic uint64_t inside;   /* submits under way that are not done with the file when others can
+                                * have the op */
     uint64_t submitted_before; /* by those that had the place before */
     bool stream;
     bool regular;
@@ -116,6 +117,11 @@ struct reop_file {
     _Atomic uint64_t sync_error; /* errno << 32 | os_error of the first failed sync, 0: none */
     struct reop_file *next_free;
 };
+
+static inline uint64_t file_submitted(const reop_file *file)
+{
+    return atomic_load(&file->submitted) + atomic_load(&file->queued);
+}
 
 /* reop_read() and reop_write(), whose arguments lie in the same registers; and reop_reap().
  * Backends that know a plain way (plain.h) put their own in place of the long ones. */
@@ -132,7 +138,8 @@ struct reop_engine {
     void *state; /* the backend's */
     /* The owner while nothing can refuse what it submits and nobody traces it: not metered, not
      * stopping. Else 0, and submits go the long way; as they do where the backend has no other. And
-     * while there is no attention to be paid in a reap either. */
+     * while there is no attention to be paid in a reap either. Of an engine that threads share, the
+     * first is 1 instead of the owner; who shuts it calls settle() after. */
     _Atomic uintptr_t plain_owner;
     _Atomic uintptr_t plain_reaper;
     _Atomic uint32_t owner_reaps; /* instead of reapers, where counts are not shared */
@@ -147,8 +154,8 @@ struct reop_engine {
     bool single;
     bool
         counts_shared; /* counters need RMW: several threads, or no sync_barrier() to see them by */
-    bool parts; /* what publishes an op is submit's last touch of file and engine, REOP_KIND_NATIVE
-                 * excepted; and it is dated after that */
+    bool parts; /* letting go of a lock of the backend's is submit's last touch of file and engine,
+                 * REOP_KIND_NATIVE excepted; and the op is dated after that */
     bool metered;        /* in_flight is counted: depth may not cover every op */
     _Atomic bool summed; /* of threads that share the engine: depth does not cover the ops of pools
                           * that came later, and what is in flight is summed up at each submit */
@@ -166,7 +173,9 @@ struct reop_engine {
     _Atomic uint64_t stalls;
     _Atomic uint64_t stall_ns;
     _Atomic uint64_t unexpected;
-    _Atomic uint32_t turn; /* which of ready list and system is served first */
+    _Atomic uint32_t turn;       /* which of ready list and system is served first */
+    struct sync_mutex *pin_lock; /* whoever pins or unpins an op holds it, if the backend has one
+                                  * under which it lands them */
 
     struct sync_mutex lock; /* guards ready, cancels, pools and the file table */
     struct queue ready;
@@ -200,6 +209,9 @@ void engine_say(reop_engine *engine, const char *format, ...);
 void engine_own_first(reop_engine *engine);
 void engine_ready(reop_engine *engine, struct slot *slot); /* from any thread, wakes a reaper */
 void engine_ask(reop_engine *engine, uint32_t attention);  /* sets it and wakes a reaper */
+/* Of an engine that threads share. Unpinning delivers what has landed meanwhile. */
+bool engine_pin(reop_engine *engine, struct slot *slot, uint64_t use);
+void engine_unpin(reop_engine *engine, struct slot *slot);
 const struct engine_pool *engine_find_pool(const reop_engine *engine, const reop_pool *pool);
 static inline const struct engine_pool *engine_pool_of(const reop_engine *engine,
                                                        const struct slot *slot)
@@ -323,6 +335,14 @@ static inline void engine_count_landed(reop_engine *engine, struct landed landed
                               memory_order_release);
     if (engine->metered)
         engine_uncount(&engine->in_flight, landed.count, engine->counts_shared);
+}
+
+/* Of an engine whose counts are shared: a thread is in reap no more. */
+static inline void engine_reaped(reop_engine *engine)
+{
+    /* What is left is for the next reaper, who may be asleep. */
+    if (atomic_fetch_sub(&engine->reapers, 1) > 1 && atomic_load(&engine->attention) != 0)
+        engine->backend->interrupt(engine);
 }
 
 /* What failed, a post, or the first of another file. Answers landed, with the op in it. */

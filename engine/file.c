@@ -126,7 +126,7 @@ int reop_file_attach(reop_engine *engine, reop_handle handle, uint32_t flags, re
     file->flags = 0;
     file->stream = false;
     file->regular = false;
-    file->submitted_before = file->submitted;
+    file->submitted_before = file_submitted(file);
     file->stalls = 0;
     file->stall_ns = 0;
     file->sync_error = 0;
@@ -165,7 +165,7 @@ int reop_file_open(reop_engine *engine, const char *path_utf8, uint32_t flags, r
 
 static bool file_busy(reop_file *file)
 {
-    uint64_t submitted = atomic_load(&file->submitted);
+    uint64_t submitted = file_submitted(file);
 
     return atomic_load(&file->completed) != submitted || atomic_load(&file->inside) != 0;
 }
@@ -188,6 +188,8 @@ static int file_shut(reop_file *file)
      * counts without a fence. */
     if (!engine->counts_shared && !engine_owned(engine))
         sync_barrier();
+    if (engine->parts)
+        engine->backend->settle(engine);
     if (file_busy(file)) {
         set_plain_end(file, (enum file_gate) open);
         atomic_store(&file->open, open);
@@ -258,7 +260,7 @@ int reop_file_query(const reop_file *file, struct reop_file_info *info_out)
     info_out->memory_align = file->memory_mask + 1;
     info_out->physical_sector = physical_sector(file);
     info_out->flags = file->flags;
-    info_out->submitted = file->submitted - file->submitted_before;
+    info_out->submitted = file_submitted(file) - file->submitted_before;
     info_out->completed = file->completed - file->submitted_before;
     info_out->submit_stalls = file->stalls;
     info_out->submit_stall_ns = file->stall_ns;

@@ -40,18 +40,16 @@ static inline bool plain_enters_native(reop_file *file)
     return false;
 }
 
-/* The same on an engine that threads share, and whose depth covers every op. */
-static inline bool plain_enters_shared(reop_file *file, reop_engine *engine, uint64_t offset)
+/* The same on an engine that threads share, and whose depth covers every op; by whoever holds the
+ * lock that settle() takes after a gate was shut. */
+static inline bool plain_enters_locked(reop_file *file, const reop_engine *engine, uint64_t offset)
 {
-    if (REOP_UNLIKELY(offset >= atomic_load_explicit(&file->plain_end, memory_order_relaxed)))
-        return false; /* as most that are refused are: without two RMWs. A hint */
-    engine_count(&file->submitted, true);
-    if (REOP_LIKELY(offset < atomic_load(&file->plain_end) &&
-                    !(atomic_load(&engine->attention) & ENGINE_STOP)))
-        return true;
-    engine_uncount(&file->submitted, 1, true);
-    engine_counted_out(engine);
-    return false;
+    /* Relaxed: the lock orders. */
+    if (REOP_UNLIKELY(offset >= atomic_load_explicit(&file->plain_end, memory_order_relaxed) ||
+                      atomic_load_explicit(&engine->plain_owner, memory_order_relaxed) == 0))
+        return false;
+    sync_add_alone(&file->queued, 1);
+    return true;
 }
 
 static inline void plain_fill(reop_op *op, reop_file *file, enum reop_kind kind, void *data,

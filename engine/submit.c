@@ -371,12 +371,12 @@ int reop_cancel(reop_op *op, uint64_t use)
         /* It has come back. */
     } else if (engine->single && !engine_owned(engine)) {
         answer = mail_cancel(engine, slot, use);
-    } else if (engine->single || slot_pin(slot, use)) {
+    } else if (engine->single || engine_pin(engine, slot, use)) {
         answer = 0;
         if (op->kind != REOP_KIND_POST)
             engine->backend->cancel(engine, slot);
-        if (!engine->single && slot_unpin(slot))
-            engine_ready(engine, slot);
+        if (!engine->single)
+            engine_unpin(engine, slot);
     }
     if (answer == 0)
         atomic_fetch_add_explicit(&engine->cancelled, 1, memory_order_relaxed);

@@ -113,7 +113,7 @@ static void run_down_file(reop_engine *engine, reop_file *file)
     if (open) {
         event.handle = (uint64_t) file->handle;
         event.flags = file->flags;
-        event.submitted = atomic_load(&file->submitted);
+        event.submitted = file_submitted(file);
         event.completed = atomic_load(&file->completed);
         event.stalls = atomic_load(&file->stalls);
         event.stall_ns = atomic_load(&file->stall_ns);

@@ -2,9 +2,10 @@
  *
  * io_uring through liburing. A single-threaded engine is one SINGLE_ISSUER, DEFER_TASKRUN ring
  * without a lock, and a reap is one enter that submits and, unless ops are expected back in it,
- * waits. Any other engine has a lock for the submission queue and one for the completion queue;
- * nobody sleeps holding either. Where it defers, submitters meet on a stack, and whoever flushes
- * empties it: of several threads that reap, one at a time, as far as it goes (see parking).
+ * waits. Any other engine has a lock for each of its two queues, and one to enter the kernel with;
+ * nobody waits for an op holding any. Where it defers, a submit fills an entry and is gone, also
+ * while another thread is in the kernel; of several threads that reap, one at a time hands over, as
+ * far as it goes (see parking).
  *
  * user_data is the op's address: while the kernel is asked to cancel one, it cannot be launched
  * again, as it is pinned or the asker's own.
@@ -27,6 +28,7 @@
 #define BUFFERS_MAX   1024u
 #define BUFFER_MAX    ((size_t) 1 << 30) /* one registered buffer: io_buffer_validate() */
 #define MOMENT_TICKS  16384u /* what a batch takes its submitter, and more: 2 to 16 us */
+#define NAP_NS        50000  /* while who holds queue_locked is not running */
 #define AT_ONCE_TRIES 1024u  /* an enter too many in so many reaps */
 #define CQ_SPARE      16u    /* completions that are not an op's: wakes */
 
@@ -56,14 +58,14 @@ struct uring {
     int event_fd;
     struct slot wake;      /* its op's address is the wake poll's user_data; it has no file */
     uint32_t buffer_count; /* guarded by engine->lock */
-    struct sync_mutex submit_lock; /* guards the submission queue of a shared ring */
-    struct queue unstacked;        /* off the stack and not in the submission queue; its lock's */
-    _Atomic uint64_t pushed;       /* ops queued for the kernel; under submit_lock */
-    _Atomic bool flushing;         /* somebody is, and looks for who has parked after */
-    _Atomic uint64_t flushes;      /* that left nothing queued */
-    _Alignas(64) _Atomic(struct slot *) stacked; /* submitted and deferred, the newest first */
-    _Atomic uint64_t stackers;                   /* whose they are: a bit of each thread */
-    _Alignas(64) struct sync_mutex reap_lock;    /* guards the completion queue of a shared ring */
+    struct sync_mutex submit_lock;          /* a shared ring: of whoever hands over */
+    _Atomic uint64_t pushed;                /* ops handed over; under queue_locked */
+    _Atomic bool flushing;                  /* somebody is, and looks for who has parked after */
+    _Atomic uint64_t flushes;               /* that left nothing queued */
+    _Alignas(64) _Atomic bool queue_locked; /* guards the submission queue of a shared ring */
+    _Atomic uint64_t queued;                /* ops in it, ever; under queue_locked */
+    _Atomic uint64_t queuers; /* whose they are that are not handed over: a bit of each thread */
+    _Alignas(64) struct sync_mutex reap_lock; /* guards the completion queue of a shared ring */
     _Atomic uint64_t taken; /* ops that came back; under reap_lock. Ring: pushed - taken of them */
     int park_fd;            /* an eventfd: who parks waits for it */
     _Alignas(64) _Atomic uint32_t parked; /* threads, or soon */
@@ -91,16 +93,56 @@ static inline int call_enter(int fd, unsigned count, unsigned wanted, unsigned f
 }
 
 /* Whoever has it has a batch to see to: to sleep and be woken takes two calls, and longer. */
-static void lock_soon(struct sync_mutex *mutex)
+static bool trylock_soon(struct sync_mutex *mutex)
 {
     uint64_t start;
 
     if (REOP_LIKELY(sync_trylock(mutex)))
-        return;
+        return true;
     for (start = sync_tick(); sync_tick() - start < MOMENT_TICKS; sync_spin())
         if (sync_trylock(mutex))
-            return;
-    sync_lock(mutex);
+            return true;
+    return false;
+}
+
+static void lock_soon(struct sync_mutex *mutex)
+{
+    if (!trylock_soon(mutex))
+        sync_lock(mutex);
+}
+
+static inline bool trylock_queue(struct uring *uring)
+{
+    /* Acquire pairs with unlock_queue. */
+    return !atomic_exchange_explicit(&uring->queue_locked, true, memory_order_acquire);
+}
+
+/* It is held for a few instructions, so that letting go is a store. Who is kept waiting for longer
+ * sleeps, as the other may not be running, and must be let, whatever the priorities. */
+static REOP_APART void wait_for_queue(struct uring *uring)
+{
+    const struct timespec nap = {.tv_nsec = NAP_NS};
+    uint64_t start = sync_tick();
+
+    while (!trylock_queue(uring)) {
+        while (atomic_load_explicit(&uring->queue_locked, memory_order_relaxed)) { /* a hint */
+            if (sync_tick() - start < MOMENT_TICKS)
+                sync_spin();
+            else
+                nanosleep(&nap, NULL);
+        }
+    }
+}
+
+static inline void lock_queue(struct uring *uring)
+{
+    if (REOP_UNLIKELY(!trylock_queue(uring)))
+        wait_for_queue(uring);
+}
+
+static inline void unlock_queue(struct uring *uring)
+{
+    atomic_store_explicit(&uring->queue_locked, false, memory_order_release); /* lock_queue */
 }
 
 /* --- entering ---------------------------------------------------------------------------- */
@@ -117,27 +159,48 @@ static bool is_unarmed(reop_engine *engine)
     return (atomic_load_explicit(&engine->attention, memory_order_relaxed) & ENGINE_UNARMED) != 0;
 }
 
-/* The submission queue is ours. Hands over all that is queued; times the enter when it may stall.
- */
+/* The submission queue is ours: shows the kernel what is in it. */
+static void publish(struct uring *uring)
+{
+    struct io_uring_sq *queue = &uring->ring.sq;
+
+    uint64_t queued = atomic_load_explicit(&uring->queued, memory_order_relaxed); /* ours */
+
+    /* Pairs with the kernel's acquire. */
+    io_uring_smp_store_release(queue->ktail, queue->sqe_tail);
+    if (atomic_load_explicit(&uring->pushed, memory_order_relaxed) != queued)
+        atomic_store(&uring->pushed, queued); /* seq_cst: pairs with park() */
+}
+
+/* What the kernel has been shown, and has not taken. */
+static inline unsigned published(const struct uring *uring)
+{
+    /* Relaxed would do: ktail is what this thread or one before it under submit_lock has stored,
+     * or more. */
+    return io_uring_smp_load_acquire(uring->ring.sq.ktail) -
+           io_uring_smp_load_acquire(uring->ring.sq.khead);
+}
+
+/* Hands over what was published; times the enter when it may stall. */
 static int enter(reop_engine *engine, reop_file *file)
 {
     struct uring *uring = engine->state;
+    unsigned flags = uring->enter_flags & ~IORING_ENTER_GETEVENTS;
     uint64_t start = sync_tick();
     unsigned left;
     int submitted;
 
     do { /* the kernel takes less than all when it has no memory for the next */
-        submitted = io_uring_submit(&uring->ring);
-        left = io_uring_sq_ready(&uring->ring);
+        submitted = call_enter(uring->ring.enter_ring_fd, published(uring), 0, flags);
+        left = published(uring);
     } while (REOP_UNLIKELY(submitted == -EINTR || (submitted > 0 && left > 0)));
     engine_called(engine, file, sync_tick() - start);
     if (REOP_UNLIKELY(left > 0 || has_backlog(uring))) /* release: what is entered is entered */
-        atomic_store_explicit(&uring->backlog, left > 0 || uring->unstacked.head != NULL,
-                              memory_order_release);
+        atomic_store_explicit(&uring->backlog, left > 0, memory_order_release);
     return submitted < 0 ? -error_from_system((uint32_t) -submitted) : 0;
 }
 
-/* The owner's ops get their date when they are handed over, but for exact ones: those of the
+/* Deferred ops get their date when they are handed over, but for exact ones: those of the
  * entries from there on. */
 static void date_from(struct uring *uring, unsigned at)
 {
@@ -150,20 +213,6 @@ static void date_from(struct uring *uring, unsigned at)
         engine_date(slot_of((reop_op *) op), now);
     }
     uring->dated = at;
-}
-
-/* A shared, deferring ring: the entries that were queued at once, for natives. */
-static void date_natives(struct uring *uring)
-{
-    const struct io_uring_sq *queue = &uring->ring.sq;
-    uint64_t now = sync_tick();
-
-    for (unsigned at = *queue->khead; at != queue->sqe_tail; at++) {
-        uintptr_t op = queue->sqes[at & queue->ring_mask].user_data;
-
-        if (engine_date_of(slot_of((reop_op *) op)) == 0)
-            engine_date(slot_of((reop_op *) op), now);
-    }
 }
 
 /* Of what is queued, what has none. */
@@ -191,7 +240,10 @@ static inline struct io_uring_sqe *take_sqe(struct io_uring_sq *queue)
 /* There is room for every op in flight; only a wake poll can have taken the last. */
 static struct io_uring_sqe *make_room(struct uring *uring)
 {
-    io_uring_submit(&uring->ring);
+    atomic_store(&uring->backlog, true); /* the kernel may not take all of it */
+    publish(uring);
+    call_enter(uring->ring.enter_ring_fd, published(uring), 0,
+               uring->enter_flags & ~IORING_ENTER_GETEVENTS);
     return take_sqe(&uring->ring.sq);
 }
 
@@ -200,33 +252,51 @@ static struct io_uring_sqe *make_room(struct uring *uring)
 static void disarmed(reop_engine *engine)
 {
     atomic_fetch_or(&engine->attention, ENGINE_UNARMED);
+    if (!engine->single)
+        return; /* whose submits look for room, and reaps for attention */
     atomic_store(&engine->plain_owner, 0);
     atomic_store(&engine->plain_reaper, 0);
 }
 
-/* A multishot poll of an eventfd: interrupting is a write to it, from any thread. It is never read:
- * each write completes the poll once more. The submission queue is ours. */
+/* Queues a multishot poll of an eventfd. False: there is no room. The submission queue is ours. */
+static bool queue_wake_poll(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+    const struct io_uring_sq *queue = &uring->ring.sq;
+    struct io_uring_sqe *sqe;
+
+    if (uring->arming && (int) (uring->armed_end - *queue->khead) > 0)
+        return true; /* it still is */
+    sqe = take_sqe(&uring->ring.sq);
+    if (sqe == NULL)
+        sqe = make_room(uring);
+    if (sqe == NULL)
+        return false;
+    io_uring_prep_poll_multishot(sqe, uring->event_fd, POLLIN);
+    sqe->user_data = (uintptr_t) &uring->wake.op;
+    uring->arming = true;
+    if (engine->single)
+        uring->idle_gap++;
+    uring->armed_end = queue->sqe_tail;
+    return true;
+}
+
+/* A wake poll: interrupting is a write to its eventfd, from any thread. It is never read: each
+ * write completes the poll once more. By the owner, or under submit_lock. */
 static void arm(reop_engine *engine)
 {
     struct uring *uring = engine->state;
     const struct io_uring_sq *queue = &uring->ring.sq;
+    bool queued;
 
-    if (!uring->arming || (int) (uring->armed_end - *queue->khead) <= 0) { /* else it is queued */
-        struct io_uring_sqe *sqe = take_sqe(&uring->ring.sq);
-
-        if (sqe == NULL)
-            sqe = make_room(uring);
-        if (sqe == NULL)
-            return; /* still unarmed: the next reap tries again */
-        io_uring_prep_poll_multishot(sqe, uring->event_fd, POLLIN);
-        sqe->user_data = (uintptr_t) &uring->wake.op;
-        uring->arming = true;
-        if (engine->single)
-            uring->idle_gap++;
-        uring->armed_end = queue->sqe_tail;
-    }
+    lock_queue(uring);
+    queued = queue_wake_poll(engine);
     if (engine->parts)
-        date_natives(uring);
+        date_queued(uring);
+    publish(uring);
+    unlock_queue(uring);
+    if (!queued)
+        return; /* still unarmed: the next reap tries again */
     /* Before the kernel has it: another thread may find at once that it has ended. */
     atomic_fetch_and(&engine->attention, ~ENGINE_UNARMED);
     enter(engine, NULL);
@@ -282,19 +352,26 @@ static bool ring_is_empty(struct uring *uring)
     return atomic_load(&uring->pushed) == taken;
 }
 
-/* Something is stacked, which one of the parked may have done. Seq_cst, after flushing was stored:
- * pairs with park(). */
-static inline bool is_for_the_parked(struct uring *uring)
+/* Something is queued that nobody has handed over. */
+static inline bool is_queued(struct uring *uring)
 {
-    return atomic_load(&uring->parked) > 0 && atomic_load(&uring->stacked) != NULL;
+    return atomic_load(&uring->queued) != atomic_load(&uring->pushed);
 }
 
-/* For who has flushed, or leaves: one of the parked is to see to what there is. Seq_cst, after
- * flushing and pushed were stored: pairs with park(). */
+/* One of the parked may have queued what is. Seq_cst, after flushing was stored: pairs with park().
+ */
+static inline bool is_for_the_parked(struct uring *uring)
+{
+    return atomic_load(&uring->parked) > 0 && is_queued(uring);
+}
+
+/* For who has flushed, or leaves: one of the parked is to see to what there is, unless somebody
+ * flushes, who then looks in turn. Seq_cst, after flushing and pushed were stored: pairs with
+ * park(). */
 static inline void pass_on(struct uring *uring)
 {
-    if (REOP_UNLIKELY(atomic_load(&uring->parked) > 0) &&
-        (atomic_load(&uring->stacked) != NULL || !ring_is_empty(uring)))
+    if (REOP_UNLIKELY(atomic_load(&uring->parked) > 0) && !atomic_load(&uring->flushing) &&
+        (is_queued(uring) || !ring_is_empty(uring)))
         unpark(uring);
 }
 
@@ -557,28 +634,52 @@ static bool push(reop_engine *engine, const reop_file *file, struct slot *slot)
     return true;
 }
 
+static bool is_dated_exactly(const struct slot *slot)
+{
+    return (engine_date_of(slot) & DATE_EXACT) != 0;
+}
+
+/* The same where ops get their date when they are handed over. */
+static bool push_dated(reop_engine *engine, const reop_file *file, struct slot *slot)
+{
+    struct uring *uring = engine->state;
+    bool exact = is_dated_exactly(slot), pushed;
+
+    if (exact || io_uring_sq_space_left(&uring->ring) == 0)
+        date_queued(uring); /* what is before it, or is handed over to make room */
+    pushed = push(engine, file, slot);
+    if (exact) /* nobody dates it anew */
+        uring->dated = uring->ring.sq.sqe_tail;
+    return pushed;
+}
+
 static reop_status submit_owned(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     uint32_t table = atomic_load_explicit(&file->table, memory_order_relaxed);
     struct uring *uring = engine->state;
-    bool exact = (engine_date_of(slot) & DATE_EXACT) != 0, pushed;
+    bool exact = is_dated_exactly(slot), pushed;
 
     if (REOP_UNLIKELY(table != TABLE_IN && table != TABLE_OUT)) {
         enable(engine);
         enlist(engine, file);
     }
-    if (exact || io_uring_sq_space_left(&uring->ring) == 0)
-        date_queued(uring); /* what is before it, or is handed over to make room */
-    pushed = push(engine, file, slot);
-    if (exact) { /* nobody dates it anew */
-        uring->dated = uring->ring.sq.sqe_tail;
+    pushed = push_dated(engine, file, slot);
+    if (exact)
         uring->at_once = 0;
-    }
     if (REOP_UNLIKELY(!pushed))
         return engine_answer(engine, slot);
-    if (!(engine->flags & REOP_ENGINE_DEFER))
+    if (!(engine->flags & REOP_ENGINE_DEFER)) {
+        publish(uring);
         enter(engine, file);
+    }
     return REOP_PENDING;
+}
+
+static inline bool is_full(const struct uring *uring)
+{
+    const struct io_uring_sq *queue = &uring->ring.sq;
+
+    return queue->sqe_tail - *queue->khead >= queue->ring_entries;
 }
 
 /* take_sqe() where the ring has an entry for each op there is, and the wake poll is not queued. */
@@ -627,28 +728,18 @@ REOP_HOT static reop_status write_deferred(reop_op *op, reop_file *file, void *d
     return transfer_deferred(op, file, REOP_KIND_WRITE, data, size, offset, engine);
 }
 
-/* Before the kernel is told. Under submit_lock, so that an RMW is not needed. */
-static void count_pushed(struct uring *uring, uint64_t count)
-{
-    uint64_t pushed =
-        atomic_load_explicit(&uring->pushed, memory_order_relaxed); /* only we store */
-
-    atomic_store(&uring->pushed, pushed + count); /* seq_cst: pairs with park() */
-}
-
-/* A shared ring: the queue is locked, and unless the engine defers the system has the op when this
- * returns. */
+/* A shared ring: the system has the op when this returns. */
 static reop_status submit_shared(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     struct uring *uring = engine->state;
     bool pushed, stuck = false;
 
     lock_soon(&uring->submit_lock);
+    lock_queue(uring);
     pushed = push(engine, file, slot);
-    count_pushed(uring, pushed);
-    if (engine->flags & REOP_ENGINE_DEFER)
-        atomic_store_explicit(&uring->backlog, true, memory_order_relaxed); /* the lock orders */
-    else if (REOP_LIKELY(pushed))
+    publish(uring);
+    unlock_queue(uring);
+    if (REOP_LIKELY(pushed))
         stuck = enter(engine, file) < 0;
     sync_unlock(&uring->submit_lock);
     if (REOP_UNLIKELY(stuck))
@@ -662,152 +753,136 @@ static inline uint64_t own_bit(void)
     return UINT64_C(1) << (sync_thread_self() * UINT64_C(0x9e3779b97f4a7c15) >> 58);
 }
 
-/* Relaxed, for it is a hint: see flushed_by_others(). */
-static inline void note_stacker(struct uring *uring)
+/* The submission queue is ours, and has one more op. */
+static inline void note_queued(struct uring *uring)
 {
-    uint64_t bit = own_bit();
+    /* Relaxed: only who holds the lock stores, and a thread sees its own. */
+    uint64_t queuers = atomic_load_explicit(&uring->queuers, memory_order_relaxed);
 
-    if (REOP_UNLIKELY((atomic_load_explicit(&uring->stackers, memory_order_relaxed) & bit) == 0))
-        atomic_fetch_or_explicit(&uring->stackers, bit, memory_order_relaxed);
+    atomic_store_explicit(&uring->queuers, queuers | own_bit(), memory_order_relaxed);
+    sync_add_alone(&uring->queued, 1);
 }
 
-static inline void stack(struct uring *uring, struct slot *slot)
-{
-    struct slot *top = atomic_load_explicit(&uring->stacked, memory_order_relaxed);
-
-    do {
-        slot->link = top;
-    } while (!atomic_compare_exchange_weak_explicit(
-        &uring->stacked, &top, slot,
-        memory_order_release, /* publishes the op: pairs with unstack */
-        memory_order_relaxed));
-}
-
-/* A shared ring, deferring: the op is left for whoever flushes, so that submitters wait neither for
- * each other nor for a flush. Nobody takes a single op off the stack, hence no ABA. */
-static reop_status stack_shared(reop_engine *engine, reop_file *file, struct slot *slot)
+/* A shared ring, deferring: left for whoever flushes. */
+static reop_status queue_shared(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     struct uring *uring = engine->state;
+    bool pushed;
 
-    note_stacker(uring);
-    if (slot->op.kind ==
-        REOP_KIND_NATIVE) /* to be copied now: the caller's entry may soon be gone */
-        return submit_shared(engine, file, slot);
-    stack(uring, slot);
-    return REOP_PENDING;
+    lock_queue(uring);
+    pushed = push_dated(engine, file, slot);
+    if (REOP_LIKELY(pushed))
+        note_queued(uring);
+    unlock_queue(uring);
+    return REOP_LIKELY(pushed) ? REOP_PENDING : engine_answer(engine, slot);
 }
 
-/* The short way of it, for a transfer that nothing refuses, of the first pool; and the depth covers
- * every op. */
-static inline reop_status transfer_stacked(reop_op *op, reop_file *file, enum reop_kind kind,
-                                           void *data, uint32_t size, uint64_t offset,
-                                           reop_engine *engine)
+/* The plain way of it: a transfer from the first pool's registered buffers, and nobody is at the
+ * queue. */
+static inline reop_status transfer_queued(reop_op *op, reop_file *file, enum reop_kind kind,
+                                          void *data, uint32_t size, uint64_t offset,
+                                          reop_engine *engine)
 {
-    struct slot *slot = slot_of(op);
-    uint64_t word = slot_word(slot);
+    const struct engine_pool *pool = &engine->pools[0];
+    struct uring *uring = engine->state;
+    uintptr_t start = (uintptr_t) data;
+    struct io_uring_sqe *sqe;
 
-    if (REOP_UNLIKELY((word & SLOT_STATE) != SLOT_HELD || slot->pool != engine->pools[0].pool ||
-                      engine->metered || atomic_load(&engine->summed) || trace_on(io) ||
-                      !plain_enters_shared(file, engine, offset)))
+    if (REOP_UNLIKELY(!slot_is(slot_of(op), SLOT_HELD) || slot_of(op)->pool != pool->pool ||
+                      start < pool->fixed_base || start + size > pool->fixed_end || trace_on(io) ||
+                      !trylock_queue(uring)))
         return transfer_the_long_way(op, file, kind, data, size, offset);
+    if (REOP_UNLIKELY(is_full(uring) || !plain_enters_locked(file, engine, offset))) {
+        unlock_queue(uring);
+        return transfer_the_long_way(op, file, kind, data, size, offset);
+    }
+    sqe = next_sqe(uring);
     plain_fill(op, file, kind, data, size, offset);
-    engine_date(slot, 0); /* as begin() does: whoever flushes it knows */
-    slot_launch(slot, word, engine->pools[0].launch_bits);
-    note_stacker(engine->state);
-    stack(engine->state, slot);
+    fill_transfer(sqe, slot_of(op), file->native + IORING_OP_READ_FIXED + (kind - REOP_KIND_READ),
+                  data, size, offset, 0); /* of the first pool's first buffer */
+    plain_launch(slot_of(op), engine);
+    slot_hand_over(slot_of(op));
+    note_queued(uring);
+    unlock_queue(uring);
     return REOP_PENDING;
 }
 
-REOP_HOT static reop_status read_stacked(reop_op *op, reop_file *file, void *data, uint32_t size,
+REOP_HOT static reop_status read_queued(reop_op *op, reop_file *file, void *data, uint32_t size,
+                                        uint64_t offset, reop_engine *engine)
+{
+    return transfer_queued(op, file, REOP_KIND_READ, data, size, offset, engine);
+}
+
+REOP_HOT static reop_status write_queued(reop_op *op, reop_file *file, void *data, uint32_t size,
                                          uint64_t offset, reop_engine *engine)
 {
-    return transfer_stacked(op, file, REOP_KIND_READ, data, size, offset, engine);
+    return transfer_queued(op, file, REOP_KIND_WRITE, data, size, offset, engine);
 }
 
-REOP_HOT static reop_status write_stacked(reop_op *op, reop_file *file, void *data, uint32_t size,
-                                          uint64_t offset, reop_engine *engine)
-{
-    return transfer_stacked(op, file, REOP_KIND_WRITE, data, size, offset, engine);
-}
-
-/* Appends what is stacked to uring->unstacked, the oldest first. The submission queue is ours. */
-static void unstack(struct uring *uring)
-{
-    struct queue oldest = {0};
-    struct slot *newest;
-
-    if (atomic_load(&uring->stacked) == NULL)
-        return;
-    /* Before the stack is empty: who finds it so, and wants to flush, has to wait for our enter. */
-    atomic_store(&uring->backlog, true);
-    newest = atomic_exchange(&uring->stacked, NULL); /* pairs with stack() and uring_flush */
-    while (newest != NULL) {
-        struct slot *older = newest->link;
-
-        newest->link = oldest.head;
-        if (oldest.head == NULL)
-            oldest.tail = newest;
-        oldest.head = newest;
-        newest = older;
-    }
-    if (uring->unstacked.head == NULL)
-        uring->unstacked = oldest;
-    else
-        uring->unstacked.tail->link = oldest.head;
-    uring->unstacked.tail = oldest.tail;
-}
-
-/* As many as there is room for: a wake poll that the kernel has not taken may have one's place. */
-static void push_unstacked(reop_engine *engine)
+static void uring_settle(reop_engine *engine)
 {
     struct uring *uring = engine->state;
-    struct io_uring_sqe *sqe;
-    uint64_t count = 0, now = sync_tick();
 
-    while (uring->unstacked.head != NULL && (sqe = take_sqe(&uring->ring.sq)) != NULL) {
-        struct slot *slot = queue_pop(&uring->unstacked);
-
-        if (REOP_LIKELY(engine_date_of(slot) == 0)) /* else it was looked at, or is exact */
-            engine_date(slot, now);
-        fill(engine, sqe, &slot->op, slot->op.file->native);
-        slot_hand_over(slot);
-        count++;
-    }
-    count_pushed(uring, count);
+    lock_queue(uring);
+    date_queued(uring);
+    unlock_queue(uring);
 }
 
 /* Backlog is true while a flush is under way, too. */
 static bool is_unflushed(struct uring *uring)
 {
-    return atomic_load(&uring->stacked) != NULL || has_backlog(uring);
+    return is_queued(uring) || has_backlog(uring);
 }
 
-/* A shared ring. What it leaves to the parked is for the caller to pass on. */
-static int flush(reop_engine *engine)
+/* A shared ring; submit_lock is ours, and is let go. */
+static int flush_locked(reop_engine *engine)
 {
     struct uring *uring = engine->state;
     int error = 0;
 
-    if (!is_unflushed(uring))
-        return 0;
-    lock_soon(&uring->submit_lock);
     atomic_store(&uring->flushing, true); /* a hint to those who would wait for the lock */
-    atomic_store_explicit(&uring->stackers, 0, memory_order_relaxed); /* as in note_stacker */
-    date_natives(uring);
-    unstack(uring);
-    do {
-        push_unstacked(engine);
-        if (io_uring_sq_ready(&uring->ring) > 0)
-            error = enter(engine, NULL);
-    } while (REOP_UNLIKELY(error == 0 && uring->unstacked.head != NULL &&
-                           io_uring_sq_ready(&uring->ring) == 0));
-    if (REOP_UNLIKELY(uring->unstacked.head != NULL))
-        atomic_store_explicit(&uring->backlog, true, memory_order_relaxed); /* as in enter */
-    else if (io_uring_sq_ready(&uring->ring) == 0)
+    lock_queue(uring);
+    atomic_store_explicit(&uring->queuers, 0, memory_order_relaxed); /* as in note_queued */
+    if (engine->parts)
+        date_queued(uring);
+    /* Before all is pushed: who finds it so, and wants to flush, has to wait for our enter. */
+    atomic_store(&uring->backlog, true);
+    publish(uring);
+    unlock_queue(uring);
+    if (REOP_LIKELY(published(uring) > 0))
+        error = enter(engine, NULL);
+    else
+        atomic_store_explicit(&uring->backlog, false, memory_order_release); /* as in enter */
+    if (!has_backlog(uring))
         atomic_fetch_add(&uring->flushes, 1); /* pairs with wait_for_flusher */
     atomic_store(&uring->flushing, false);    /* seq_cst, before we look: pairs with park */
     sync_unlock(&uring->submit_lock);
     return error;
+}
+
+/* What it leaves to the parked is for the caller to pass on. */
+static int flush(reop_engine *engine)
+{
+    struct uring *uring = engine->state;
+
+    if (!is_unflushed(uring))
+        return 0;
+    lock_soon(&uring->submit_lock);
+    return flush_locked(engine);
+}
+
+/* False: another thread is at it, and it will take more than a moment. */
+static bool flush_soon(reop_engine *engine, int *error_out)
+{
+    struct uring *uring = engine->state;
+
+    *error_out = 0;
+    if (!is_unflushed(uring))
+        return true;
+    if (!trylock_soon(&uring->submit_lock))
+        return false;
+    *error_out = flush_locked(engine);
+    return true;
 }
 
 static int uring_flush(reop_engine *engine)
@@ -818,7 +893,8 @@ static int uring_flush(reop_engine *engine)
     if (engine->single) {
         enable(engine);
         date_queued(uring);
-        return io_uring_sq_ready(&uring->ring) > 0 ? enter(engine, NULL) : 0;
+        publish(uring);
+        return published(uring) > 0 ? enter(engine, NULL) : 0;
     }
     error = flush(engine);
     pass_on(uring);
@@ -1070,14 +1146,20 @@ static REOP_APART int reap_late(reop_engine *engine, reop_op *ops[], uint32_t ma
                      : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
 }
 
-/* An op succeeded, and came back in one completion: without flags, which are above res. A wake is
- * none, as its slot is not in flight; nor is a completion too many, which aborts the long way. */
-static inline bool is_plain(const struct io_uring_cqe *cqe, const reop_op *op)
+/* In one completion: without flags, which are above res. */
+static inline bool succeeded(const struct io_uring_cqe *cqe)
 {
     uint64_t result;
 
     memcpy(&result, &cqe->res, sizeof result);
-    return (result & ~(uint64_t) INT32_MAX) == 0 && slot_is(slot_of(op), SLOT_IN_FLIGHT);
+    return (result & ~(uint64_t) INT32_MAX) == 0;
+}
+
+/* An op succeeded. A wake is none, as its slot is not in flight; nor is a completion too many,
+ * which aborts the long way. */
+static inline bool is_plain(const struct io_uring_cqe *cqe, const reop_op *op)
+{
+    return succeeded(cqe) && slot_is(slot_of(op), SLOT_IN_FLIGHT);
 }
 
 /* A plain completion's. */
@@ -1190,6 +1272,14 @@ REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max
     return 1;
 }
 
+/* Under reap_lock. */
+static inline void count_taken(struct uring *uring, uint32_t count)
+{
+    atomic_store_explicit(
+        &uring->taken, atomic_load_explicit(&uring->taken, memory_order_relaxed) + count,
+        memory_order_release); /* late is safe: who believes in ops does not park */
+}
+
 static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, uint32_t *count_out)
 {
     struct uring *uring = engine->state;
@@ -1197,9 +1287,7 @@ static unsigned drain_locked(reop_engine *engine, reop_op *ops[], uint32_t max, 
 
     lock_soon(&uring->reap_lock);
     seen = drain(engine, ops, max, count_out);
-    atomic_store_explicit(
-        &uring->taken, atomic_load_explicit(&uring->taken, memory_order_relaxed) + *count_out,
-        memory_order_release); /* late is safe: who believes in ops does not park */
+    count_taken(uring, *count_out);
     sync_unlock(&uring->reap_lock);
     return seen;
 }
@@ -1246,32 +1334,39 @@ static int sleep_and_drain(reop_engine *engine, reop_op *ops[], uint32_t max, in
     return 0;
 }
 
-/* Another thread flushes: waits until it is told, and sees that what it had stacked is handed over.
- */
+/* Another thread flushes: waits until it is told, and sees that what it had queued is handed over.
+ * Not for the lock, where each flush would wake it, mostly in vain. */
 static int wait_for_flusher(reop_engine *engine, int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
-    /* An RMW: the flush that counts after us is followed by one that takes all we have stacked. */
+    int64_t deadline_ns = sync_deadline_ns(timeout_ns), left_ns = timeout_ns;
+    /* An RMW: the flush that counts after us is followed by one that takes all we have queued. */
     uint64_t flushes = atomic_fetch_add(&uring->flushes, 0);
-    int outcome = park(uring, timeout_ns, true);
-    int flushed = atomic_load(&uring->flushes) - flushes >= 2 ? 0 : flush(engine);
+    int outcome, error = 0;
 
-    return outcome < 0 ? outcome : flushed;
+    do {
+        outcome = park(uring, left_ns, true);
+        if (atomic_load(&uring->flushes) - flushes >= 2 || flush_soon(engine, &error))
+            return outcome < 0 ? outcome : error;
+        if (timeout_ns > 0)
+            left_ns = deadline_ns - sync_now_ns();
+    } while (outcome == 0 && (timeout_ns < 0 || left_ns > 0));
+    error = flush(engine);
+    return outcome < 0 ? outcome : error;
 }
 
-/* Nothing of what is stacked is ours: gives others a moment to hand it over, on their own hot
- * cache. True: all that was stacked when we were called is the system's. */
+/* Nothing of what is queued is ours: gives others a moment to hand it over, on their own hot
+ * cache. True: all that was queued when we were called is the system's. */
 static bool flushed_by_others(struct uring *uring)
 {
     bool flushing = atomic_load(&uring->flushing); /* before the next: no flush begins unseen */
     uint64_t flushes = atomic_fetch_add(&uring->flushes, 0), enough = flushes + 1, start;
 
     if (uring->park_fd < 0 ||
-        (atomic_load_explicit(&uring->stackers, memory_order_relaxed) & own_bit()) != 0)
+        (atomic_load_explicit(&uring->queuers, memory_order_relaxed) & own_bit()) != 0)
         return false; /* nobody defers, or perhaps we did */
     /* One that was under way may not have all; the next has. */
-    if (flushing &&
-        (atomic_load(&uring->stacked) != NULL || atomic_load(&uring->flushes) != flushes))
+    if (flushing && (is_queued(uring) || atomic_load(&uring->flushes) != flushes))
         enough++;
     for (start = sync_tick(); atomic_load(&uring->flushes) < enough;) {
         if (sync_tick() - start > MOMENT_TICKS)
@@ -1303,20 +1398,97 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
     if (REOP_UNLIKELY(is_crowded(uring) && timeout_ns != 0 && atomic_load(&uring->flushing))) {
         error = wait_for_flusher(engine, timeout_ns);
         timeout_ns = 0;
-    } else if (is_unflushed(uring) && (timeout_ns == 0 || !flushed_by_others(uring))) {
+    } else if (is_unflushed(uring) && timeout_ns == 0) {
         error = flush(engine);
+    } else if (is_unflushed(uring) && !flushed_by_others(uring) && !flush_soon(engine, &error)) {
+        if (uring->park_fd >= 0) {
+            error = wait_for_flusher(engine, timeout_ns);
+            timeout_ns = 0;
+        } else
+            error = flush(engine);
     }
     seen = drain_locked(engine, ops, max, &count);
     /* A wake that was taken off the queue must not be slept on: its reason is for gather to see. */
     if (seen == 0 && error == 0 && (timeout_ns != 0 || has_overflow(uring))) {
         error = sleep_and_drain(engine, ops, max, timeout_ns, &count);
-    } else if (REOP_UNLIKELY(count > 0 && count < max && is_for_the_parked(uring))) {
-        /* Cheaper than to wake who has stacked it: it need not come before what we have. */
-        flush(engine);
+    } else if (REOP_UNLIKELY(count > 0 && count < max && is_for_the_parked(uring) &&
+                             sync_trylock(&uring->submit_lock))) {
+        /* Cheaper than to wake who has queued it: it need not come before what we have. */
+        flush_locked(engine);
         drain_locked(engine, ops + count, max - count, &more);
     }
     pass_on(uring);
     return count > 0 ? (int) (count + more) : error;
+}
+
+/* Takes completions off the queue and lands their ops, as nobody pins one meanwhile. */
+static uint32_t land_locked(reop_engine *engine, reop_op *ops[], uint32_t max)
+{
+    struct uring *uring = engine->state;
+    const struct io_uring_cq *queue = &uring->ring.cq;
+    struct landed landed = engine_landed_none(engine);
+    unsigned first, head, end, others = 0;
+    reop_op **next = ops;
+
+    lock_soon(&uring->reap_lock);
+    first = head = *queue->khead;
+    end = io_uring_smp_load_acquire(queue->ktail); /* pairs with the kernel's release */
+    if (REOP_UNLIKELY(end - head > max))
+        end = head + max;
+    for (; head != end; head++) {
+        const struct io_uring_cqe *cqe = &queue->cqes[head & queue->ring_mask];
+        reop_op *op = (reop_op *) (uintptr_t) cqe->user_data;
+        uint64_t word = slot_word(slot_of(op));
+
+        slot_arrive(slot_of(op));
+        if (REOP_LIKELY(succeeded(cqe) && slot_lands(word) && op->file == landed.file)) {
+            op->result = cqe->res;
+            op->os_error = 0;
+            slot_land_word(slot_of(op), word);
+            landed.count++;
+        } else {
+            op = arrive(engine, cqe);
+            others += op == NULL;
+            if (op == NULL || !slot_land_locked(slot_of(op)))
+                continue;
+            engine_note_landed(engine, op, op->result < 0, &landed);
+        }
+        *next++ = op;
+    }
+    io_uring_smp_store_release(queue->khead, head); /* the kernel may use the entries again */
+    count_taken(uring, head - first - others);
+    sync_unlock(&uring->reap_lock);
+    engine_count_landed(engine, landed);
+    return (uint32_t) (next - ops);
+}
+
+/* The plain way on a ring that threads share, for who finds something. */
+REOP_HOT static int reap_shared(reop_engine *engine, reop_op *ops[], uint32_t max,
+                                int64_t timeout_ns)
+{
+    struct uring *uring = engine->state;
+    uint32_t count = 0;
+    int error;
+
+    /* Relaxed: hints, for what is looked at again before anybody waits. */
+    if (REOP_UNLIKELY(
+            ops == NULL || (int32_t) max <= 0 || trace_on_in_reap() ||
+            atomic_load_explicit(&engine->attention, memory_order_relaxed) != 0 ||
+            (is_crowded(uring) && atomic_load_explicit(&uring->flushing, memory_order_relaxed))))
+        return reap_the_long_way(engine, ops, max, timeout_ns);
+    atomic_fetch_add(&engine->reapers, 1); /* destroy looks at it */
+    if (!is_unflushed(uring) || (timeout_ns != 0 && flushed_by_others(uring)) ||
+        (flush_soon(engine, &error) && error == 0))
+        count = land_locked(engine, ops, max);
+    if (REOP_UNLIKELY(count > 0 && count < max && is_for_the_parked(uring) &&
+                      sync_trylock(&uring->submit_lock))) {
+        flush_locked(engine); /* as in collect_shared */
+        count += land_locked(engine, ops + count, max - count);
+    }
+    if (REOP_LIKELY(count > 0))
+        pass_on(uring);
+    engine_reaped(engine);
+    return count > 0 ? (int) count : reap_the_long_way(engine, ops, max, timeout_ns);
 }
 
 static int uring_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
@@ -1428,10 +1600,14 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
                    error == -EMFILE ? " (RLIMIT_NOFILE is below file_count)" : "");
     io_uring_register_buffers_sparse(&uring->ring, BUFFERS_MAX); /* else register_pool says so */
     if (!engine->single) {
+        engine->reap = reap_shared;
+        engine->pin_lock = &uring->reap_lock;
         if (parts) {
-            engine->submit = stack_shared;
-            engine->read = read_stacked;
-            engine->write = write_stacked;
+            engine->submit = queue_shared;
+            if (!engine->metered) {
+                engine->read = read_queued;
+                engine->write = write_queued;
+            }
         }
         engine->parts = parts;
         arm(engine);
@@ -1494,4 +1670,5 @@ const struct backend uring_backend = {
     .interrupt = uring_interrupt,
     .cancel = uring_cancel,
     .chores = uring_chores,
+    .settle = uring_settle,
 };

@@ -200,6 +200,29 @@ static inline bool slot_land(struct slot *slot, bool owned)
     return !(word & SLOT_PINNED);
 }
 
+/* The same where whoever pins or unpins holds a lock, and so does the caller. */
+static inline bool slot_land_locked(struct slot *slot)
+{
+    uint64_t word = slot_word(slot);
+    bool pinned = (word & SLOT_PINNED) != 0;
+
+    slot_expect(slot, word, SLOT_IN_FLIGHT, "completion");
+    atomic_store_explicit(&slot->state, pinned ? word | SLOT_LANDED : slot_landed(word),
+                          memory_order_relaxed); /* the lock orders */
+    return !pinned;
+}
+
+/* Of a word that says in flight, and no more. */
+static inline bool slot_lands(uint64_t word)
+{
+    return (word & (SLOT_STATE | SLOT_PINNED)) == SLOT_IN_FLIGHT;
+}
+
+static inline void slot_land_word(struct slot *slot, uint64_t word)
+{
+    atomic_store_explicit(&slot->state, slot_landed(word), memory_order_relaxed); /* as above */
+}
+
 /* What a landing that nobody pins adds to the state word, after a launch that added launch_bits. */
 static inline uint64_t slot_land_bits(uint64_t launch_bits)
 {

@@ -15,6 +15,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -930,6 +931,88 @@ BACKEND_TEST(uring, wake_survives_full_queues, ON_SHARED_DEFERRED)
     send_the_referee_home();
     reop_release_many(fixture.lane, all_ops, DEPTH_MAX);
     fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+/* --- closing against submits ------------------------------------------------------------------ */
+
+#define CLOSES 2000u
+
+struct submitter {
+    struct fixture *fixture;
+    _Atomic(reop_file *) file; /* NULL: no more */
+    _Atomic uint32_t refused;  /* files of which a submit was rejected */
+    uint64_t accepted;
+    uint32_t wrong;
+};
+
+static void *submit_until_closed(void *argument)
+{
+    struct submitter *submitter = argument;
+    struct fixture *fixture = submitter->fixture;
+    reop_op *op = fixture_acquire(fixture), *reaped;
+    reop_file *file, *before = NULL;
+
+    while ((file = submitter->file) != NULL) {
+        reop_status status;
+
+        if (file == before) /* the next is not open yet */
+            continue;
+        while ((status = reop_write(op, file, reop_op_buffer(op), 64, 0)) == REOP_PENDING) {
+            submitter->accepted++;
+            while (reop_reap(fixture->engine, &reaped, 1, FIXTURE_PATIENCE_NS) == 0) {
+            }
+            submitter->wrong += op->result != 64;
+        }
+        submitter->wrong += op->result != -EINVAL;
+        before = file;
+        submitter->refused++;
+    }
+    reop_release(fixture->lane, op);
+    return NULL;
+}
+
+/* Promise: "-EBUSY while one of its ops is in flight or a thread is inside a submit on it". Closes
+ * in the instants between two ops, one of which is when the next has been let in and not been
+ * counted. Two files take turns, as a place is used again. */
+BACKEND_TEST(uring, close_sees_who_is_inside_a_submit, ON_SHARED_DEFERRED)
+{
+    struct submitter submitter = {.refused = 0};
+    uint64_t random = fixture_seed(), busy = 0;
+    struct fixture fixture;
+    reop_file *files[2];
+    pthread_t thread;
+
+    fixture_open(&fixture, backend);
+    submitter.fixture = &fixture;
+    cr_assert_eq(reop_file_open(fixture.engine, fixture_null_path(), REOP_FILE_WRITE, &files[0]),
+                 0);
+    submitter.file = files[0];
+    cr_assert_eq(pthread_create(&thread, NULL, submit_until_closed, &submitter), 0);
+    for (uint32_t i = 0; i < CLOSES; i++) {
+        int answer;
+
+        cr_assert_eq(reop_file_open(fixture.engine, fixture_null_path(), REOP_FILE_WRITE,
+                                    &files[(i + 1) % 2]),
+                     0);
+        for (uint64_t left = fixture_random(&random) % 2000; left > 0; left--)
+            atomic_signal_fence(memory_order_seq_cst); /* keeps the loop */
+        while ((answer = reop_file_close(files[i % 2])) == -EBUSY)
+            busy++;
+        cr_assert_eq(answer, 0);
+        for (int64_t deadline_ns = fixture_now_ns() + FIXTURE_PATIENCE_NS;
+             submitter.refused == i && fixture_now_ns() < deadline_ns;)
+            sched_yield();
+        cr_assert_eq(submitter.refused, i + 1, "a closed file took submits");
+        submitter.file = files[(i + 1) % 2];
+    }
+    submitter.file = NULL;
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    printf("%s: %u closed, refused %llu times, beside %llu writes\n", backend->name, CLOSES,
+           (unsigned long long) busy, (unsigned long long) submitter.accepted);
+    cr_assert_eq(submitter.wrong, 0, "%u writes met a closed file", submitter.wrong);
+    cr_assert_gt(busy, 0);
+    cr_assert_eq(reop_file_close(files[CLOSES % 2]), 0);
     fixture_close(&fixture);
 }
 
