@@ -70,8 +70,8 @@ struct backend {
     /* Owner's work that another thread asked for with engine_ask(ENGINE_CHORES). May be NULL. */
     void (*chores)(reop_engine *engine);
 
-    /* engine->parts: whoever is inside a plain submit has counted its op in or seen the gate shut
-     * when this returns, and what is queued has a date. */
+    /* engine->parts: when this returns, whoever is inside a plain submit has counted its op in, or
+     * will see the gate shut; and what is queued has a date. */
     void (*settle)(reop_engine *engine);
 
     const struct backend_files *files; /* NULL: its files are the platform's */

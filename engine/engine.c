@@ -98,7 +98,7 @@ static int engine_new(const struct backend *backend, const reop_engine_config *c
     if (error < 0)
         goto register_failed;
     if (engine->parts && !engine->metered)
-        atomic_store(&engine->plain_owner, 1);
+        atomic_store(&engine->plain_owner, 1); /* nobody knows the engine yet */
     pool_on_exhausted(trace_exhausted_pool);
     trace_open(engine);
     *engine_out = engine;
@@ -272,7 +272,9 @@ int reop_engine_register(reop_engine *engine, reop_pool *pool)
     engine->slot_count += entry->slab->slot_count;
     if (!engine->single && !engine->metered && engine->depth < engine->slot_count) {
         atomic_store(&engine->summed, true);
-        atomic_store(&engine->plain_owner, 0);
+        atomic_store(&engine->plain_owner, 0); /* looked at under the backend's lock */
+        if (engine->parts)
+            engine->backend->settle(engine);
     }
     /* Release publishes the entry: pairs with engine_find_pool. */
     atomic_store_explicit(&engine->pool_count, count + 1, memory_order_release);
@@ -674,12 +676,17 @@ static inline void tell_tracer(reop_engine *engine, reop_op *const ops[], uint32
 REOP_APART int reap_the_long_way(reop_engine *engine, reop_op *ops[], uint32_t max,
                                  int64_t timeout_ns)
 {
-    uint32_t landed = 0;
-    int count;
-
     if (ops == NULL || max == 0 || max > INT32_MAX)
         return -EINVAL;
     reap_enter(engine);
+    return reap_inside(engine, ops, max, timeout_ns);
+}
+
+int reap_inside(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
+{
+    uint32_t landed = 0;
+    int count;
+
     do {
         count = gather(engine, ops, max, timeout_ns);
         landed = land(engine, ops, count);

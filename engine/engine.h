@@ -93,7 +93,8 @@ struct reop_file {
     _Alignas(64) reop_engine *engine;
     _Atomic uint64_t submitted; /* counted before the gates are checked, and taken back when they
                                  * refuse */
-    _Atomic uint64_t queued; /* the same, but under a lock of the backend's: see settle() */
+    _Atomic uint64_t queued;    /* beside them: counted under a lock of the backend's, and the gates
+                                 * looked at before. See settle() */
     _Atomic uint64_t completed;
     _Atomic uint32_t open; /* enum file_gate */
     /* The backend's own: kept when the place is used again. */
@@ -118,9 +119,22 @@ struct reop_file {
     struct reop_file *next_free;
 };
 
+/* Seq_cst, both: pairs with the gates, which are shut before. */
 static inline uint64_t file_submitted(const reop_file *file)
 {
     return atomic_load(&file->submitted) + atomic_load(&file->queued);
+}
+
+/* Between the two close answers -EBUSY, whatever became of the op. */
+static inline void file_stay(reop_file *file)
+{
+    atomic_fetch_add(&file->inside, 1); /* pairs with file_busy; before anybody can have the op */
+}
+
+static inline void file_leave(reop_file *file)
+{
+    /* Pairs with file_busy: the file and the engine may go once this is seen. */
+    atomic_fetch_sub(&file->inside, 1);
 }
 
 /* reop_read() and reop_write(), whose arguments lie in the same registers; and reop_reap().
@@ -139,7 +153,8 @@ struct reop_engine {
     /* The owner while nothing can refuse what it submits and nobody traces it: not metered, not
      * stopping. Else 0, and submits go the long way; as they do where the backend has no other. And
      * while there is no attention to be paid in a reap either. Of an engine that threads share, the
-     * first is 1 instead of the owner; who shuts it calls settle() after. */
+     * first is 1 instead of the owner; and settle() is called after it was shut, where it matters.
+     */
     _Atomic uintptr_t plain_owner;
     _Atomic uintptr_t plain_reaper;
     _Atomic uint32_t owner_reaps; /* instead of reapers, where counts are not shared */
@@ -234,6 +249,7 @@ reop_status transfer_the_long_way(reop_op *op, reop_file *file, enum reop_kind k
 engine_transfer read_the_long_way;
 engine_transfer write_the_long_way;
 engine_reap reap_the_long_way;
+engine_reap reap_inside; /* what is left of it for who has counted itself in */
 
 /* What a plain reap that brings no op answers: error, as collect() has it; or, where there was
  * something to look at, what the long way does. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The plain way through a submit and a reap: one thread owns the engine, its one pool has an op for
- * each place in the system, nobody traces and nothing is stopping. (Where threads share an engine
- * there is one through a submit.) A backend makes its own read,
- * write and reap of these pieces, in this order, and hands over to the long way whatever they
- * answer false to: then nothing has happened.
+ * each place in the system, nobody traces and nothing is stopping. (Where threads share an engine a
+ * backend may have one under locks of its own.) A backend makes its own read, write and reap of
+ * these pieces, in this order, and hands over to the long way whatever they answer false to: then
+ * nothing has happened.
  */
 #ifndef REOP_PLAIN_H
 #define REOP_PLAIN_H

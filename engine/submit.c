@@ -15,18 +15,6 @@ static reop_status reject(reop_engine *engine, reop_op *op, int error)
     return REOP_REJECTED;
 }
 
-/* Between the two close answers -EBUSY, whatever became of the op. */
-static inline void stay(reop_file *file)
-{
-    atomic_fetch_add(&file->inside, 1); /* pairs with file_busy; before anybody can have the op */
-}
-
-static inline void end(reop_file *file)
-{
-    /* Pairs with file_busy: the file and the engine may go once this is seen. */
-    atomic_fetch_sub(&file->inside, 1);
-}
-
 /* Whether a submit touches file or engine after others can have the op. Not on a single-threaded
  * engine, whose one thread cannot reap what it is still submitting. */
 static inline bool lingers(const reop_engine *engine, enum reop_kind kind)
@@ -52,7 +40,7 @@ static int refused(reop_engine *engine, reop_file *file, bool inside)
     if (engine->metered)
         engine_uncount(&engine->in_flight, 1, engine->counts_shared);
     if (inside)
-        end(file);
+        file_leave(file);
     engine_counted_out(engine);
     /* A close that answers -EBUSY shuts the gate for a moment, and holds the lock meanwhile. */
     sync_lock(&engine->lock);
@@ -79,7 +67,7 @@ static inline int enter(reop_engine *engine, reop_file *file, bool inside)
 
     do {
         if (inside)
-            stay(file);
+            file_stay(file);
         engine_count(&file->submitted, engine->counts_shared);
         if (engine->metered)
             engine_count(&engine->in_flight, engine->counts_shared);
@@ -141,7 +129,7 @@ static inline reop_status hand_over(reop_op *op, reop_file *file, enum reop_kind
     reop_status status = engine->submit(engine, file, slot_of(op));
 
     if (inside)
-        end(file);
+        file_leave(file);
     return status;
 }
 
@@ -171,7 +159,7 @@ static void note_known(reop_file *file)
 void submit_native_end(reop_file *file)
 {
     if (!file->engine->single)
-        end(file);
+        file_leave(file);
 }
 
 static bool misaligned(const reop_file *file, const void *data, uint32_t size, uint64_t offset)
@@ -290,9 +278,9 @@ reop_status reop_sync(reop_op *op, reop_file *file, uint32_t flags)
     op->result = -(int64_t) (sync_error >> 32);
     op->os_error = (uint32_t) sync_error;
     if (!lingers(file->engine, kind))
-        stay(file); /* what answers here does so on every engine */
+        file_stay(file); /* what answers here does so on every engine */
     status = engine_answer(file->engine, slot_of(op));
-    end(file);
+    file_leave(file);
     return status;
 }
 

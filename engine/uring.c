@@ -48,12 +48,12 @@ struct uring {
     unsigned at_once;  /* owner: all bits, while ops are expected back in the call that hands them
                         * over; else none */
     unsigned doubted;  /* owner: reaps that looked first, and found the kernel without an op */
-    unsigned dated;    /* owner: the entries before it have a date */
+    unsigned dated;    /* owner, or under queue_locked: the entries before it have a date */
     bool fixed_files;
     bool enabled;              /* single-threaded: by the owner, who alone may enter from then on */
     bool arming;               /* the wake poll was queued and not taken, when last seen */
     unsigned armed_end;        /* the queue's tail behind it */
-    _Atomic bool backlog;      /* an enter failed and left entries queued */
+    _Atomic bool backlog;      /* an enter failed and left entries, or is under way */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
     int event_fd;
     struct slot wake;      /* its op's address is the wake poll's user_data; it has no file */
@@ -175,10 +175,10 @@ static void publish(struct uring *uring)
 /* What the kernel has been shown, and has not taken. */
 static inline unsigned published(const struct uring *uring)
 {
-    /* Relaxed would do: ktail is what this thread or one before it under submit_lock has stored,
-     * or more. */
-    return io_uring_smp_load_acquire(uring->ring.sq.ktail) -
-           io_uring_smp_load_acquire(uring->ring.sq.khead);
+    unsigned taken = io_uring_smp_load_acquire(uring->ring.sq.khead); /* first: it is never ahead */
+
+    /* Acquire, as another thread may have published more. */
+    return io_uring_smp_load_acquire(uring->ring.sq.ktail) - taken;
 }
 
 /* Hands over what was published; times the enter when it may stall. */
@@ -218,7 +218,8 @@ static void date_from(struct uring *uring, unsigned at)
 /* Of what is queued, what has none. */
 static void date_queued(struct uring *uring)
 {
-    unsigned first = *uring->ring.sq.khead, tail = uring->ring.sq.sqe_tail;
+    unsigned first = io_uring_smp_load_acquire(uring->ring.sq.khead); /* as in is_full */
+    unsigned tail = uring->ring.sq.sqe_tail;
 
     if (uring->dated - first <= tail - first) /* else it lies behind */
         first = uring->dated;
@@ -226,12 +227,19 @@ static void date_queued(struct uring *uring)
         date_from(uring, first);
 }
 
-/* NULL: the queue is full. io_uring_get_sqe() for a ring that has neither SQPOLL nor SQE128. */
+/* The submission queue is ours. Acquire pairs with the kernel's release: it may take entries for
+ * another thread meanwhile, and has read those that it has taken. */
+static inline bool is_full(const struct io_uring_sq *queue)
+{
+    return queue->sqe_tail - io_uring_smp_load_acquire(queue->khead) >= queue->ring_entries;
+}
+
+/* NULL: the queue is full. io_uring_get_sqe() for a ring without SQE128. */
 static inline struct io_uring_sqe *take_sqe(struct io_uring_sq *queue)
 {
     unsigned tail = queue->sqe_tail;
 
-    if (REOP_UNLIKELY(tail - *queue->khead >= queue->ring_entries))
+    if (REOP_UNLIKELY(is_full(queue)))
         return NULL;
     queue->sqe_tail = tail + 1;
     return &queue->sqes[tail & queue->ring_mask];
@@ -240,10 +248,12 @@ static inline struct io_uring_sqe *take_sqe(struct io_uring_sq *queue)
 /* There is room for every op in flight; only a wake poll can have taken the last. */
 static struct io_uring_sqe *make_room(struct uring *uring)
 {
-    atomic_store(&uring->backlog, true); /* the kernel may not take all of it */
+    atomic_store(&uring->backlog, true); /* as in flush_locked */
     publish(uring);
     call_enter(uring->ring.enter_ring_fd, published(uring), 0,
                uring->enter_flags & ~IORING_ENTER_GETEVENTS);
+    if (published(uring) > 0) /* and who was in enter() meanwhile may have taken it back */
+        atomic_store(&uring->backlog, true);
     return take_sqe(&uring->ring.sq);
 }
 
@@ -265,7 +275,7 @@ static bool queue_wake_poll(reop_engine *engine)
     const struct io_uring_sq *queue = &uring->ring.sq;
     struct io_uring_sqe *sqe;
 
-    if (uring->arming && (int) (uring->armed_end - *queue->khead) > 0)
+    if (uring->arming && (int) (uring->armed_end - io_uring_smp_load_acquire(queue->khead)) > 0)
         return true; /* it still is */
     sqe = take_sqe(&uring->ring.sq);
     if (sqe == NULL)
@@ -290,9 +300,10 @@ static void arm(reop_engine *engine)
     bool queued;
 
     lock_queue(uring);
-    queued = queue_wake_poll(engine);
     if (engine->parts)
-        date_queued(uring);
+        date_queued(uring); /* others' ops, which go with it */
+    queued = queue_wake_poll(engine);
+    atomic_store(&uring->backlog, true); /* as in flush_locked; enter() takes it back */
     publish(uring);
     unlock_queue(uring);
     if (!queued)
@@ -352,7 +363,13 @@ static bool ring_is_empty(struct uring *uring)
     return atomic_load(&uring->pushed) == taken;
 }
 
-/* Something is queued that nobody has handed over. */
+static inline bool has_arrived(const struct io_uring_cq *queue)
+{
+    /* Acquire pairs with the kernel's release; and khead may be another thread's to store. */
+    return io_uring_smp_load_acquire(queue->khead) != io_uring_smp_load_acquire(queue->ktail);
+}
+
+/* Something is queued that nobody has handed over. Seq_cst, as park() wants it. */
 static inline bool is_queued(struct uring *uring)
 {
     return atomic_load(&uring->queued) != atomic_load(&uring->pushed);
@@ -365,13 +382,14 @@ static inline bool is_for_the_parked(struct uring *uring)
     return atomic_load(&uring->parked) > 0 && is_queued(uring);
 }
 
-/* For who has flushed, or leaves: one of the parked is to see to what there is, unless somebody
- * flushes, who then looks in turn. Seq_cst, after flushing and pushed were stored: pairs with
- * park(). */
+/* For who has flushed, or leaves: one of the parked is to see to what there is. While somebody
+ * flushes, who then looks in turn, that is what has come back only. Seq_cst, after flushing and
+ * pushed were stored: pairs with park(). */
 static inline void pass_on(struct uring *uring)
 {
-    if (REOP_UNLIKELY(atomic_load(&uring->parked) > 0) && !atomic_load(&uring->flushing) &&
-        (is_queued(uring) || !ring_is_empty(uring)))
+    if (REOP_UNLIKELY(atomic_load(&uring->parked) > 0) &&
+        (atomic_load(&uring->flushing) ? has_arrived(&uring->ring.cq)
+                                       : is_queued(uring) || !ring_is_empty(uring)))
         unpark(uring);
 }
 
@@ -643,9 +661,9 @@ static bool is_dated_exactly(const struct slot *slot)
 static bool push_dated(reop_engine *engine, const reop_file *file, struct slot *slot)
 {
     struct uring *uring = engine->state;
-    bool exact = is_dated_exactly(slot), pushed;
+    bool exact = (engine->single || engine->parts) && is_dated_exactly(slot), pushed;
 
-    if (exact || io_uring_sq_space_left(&uring->ring) == 0)
+    if (exact || is_full(&uring->ring.sq))
         date_queued(uring); /* what is before it, or is handed over to make room */
     pushed = push(engine, file, slot);
     if (exact) /* nobody dates it anew */
@@ -673,13 +691,6 @@ static reop_status submit_owned(reop_engine *engine, reop_file *file, struct slo
         enter(engine, file);
     }
     return REOP_PENDING;
-}
-
-static inline bool is_full(const struct uring *uring)
-{
-    const struct io_uring_sq *queue = &uring->ring.sq;
-
-    return queue->sqe_tail - *queue->khead >= queue->ring_entries;
 }
 
 /* take_sqe() where the ring has an entry for each op there is, and the wake poll is not queued. */
@@ -767,14 +778,21 @@ static inline void note_queued(struct uring *uring)
 static reop_status queue_shared(reop_engine *engine, reop_file *file, struct slot *slot)
 {
     struct uring *uring = engine->state;
+    reop_status status;
     bool pushed;
 
     lock_queue(uring);
     pushed = push_dated(engine, file, slot);
     if (REOP_LIKELY(pushed))
         note_queued(uring);
+    else
+        file_stay(file); /* unlike others, this answer touches the engine after the op can be had */
     unlock_queue(uring);
-    return REOP_LIKELY(pushed) ? REOP_PENDING : engine_answer(engine, slot);
+    if (REOP_LIKELY(pushed))
+        return REOP_PENDING;
+    status = engine_answer(engine, slot);
+    file_leave(file);
+    return status;
 }
 
 /* The plain way of it: a transfer from the first pool's registered buffers, and nobody is at the
@@ -792,7 +810,7 @@ static inline reop_status transfer_queued(reop_op *op, reop_file *file, enum reo
                       start < pool->fixed_base || start + size > pool->fixed_end || trace_on(io) ||
                       !trylock_queue(uring)))
         return transfer_the_long_way(op, file, kind, data, size, offset);
-    if (REOP_UNLIKELY(is_full(uring) || !plain_enters_locked(file, engine, offset))) {
+    if (REOP_UNLIKELY(is_full(&uring->ring.sq) || !plain_enters_locked(file, engine, offset))) {
         unlock_queue(uring);
         return transfer_the_long_way(op, file, kind, data, size, offset);
     }
@@ -840,7 +858,7 @@ static int flush_locked(reop_engine *engine)
     struct uring *uring = engine->state;
     int error = 0;
 
-    atomic_store(&uring->flushing, true); /* a hint to those who would wait for the lock */
+    atomic_store(&uring->flushing, true); /* tells those who would wait for the lock to park */
     lock_queue(uring);
     atomic_store_explicit(&uring->queuers, 0, memory_order_relaxed); /* as in note_queued */
     if (engine->parts)
@@ -1038,11 +1056,6 @@ static REOP_APART int enter_and_wait_until(struct uring *uring, int64_t timeout_
     struct io_uring_cqe *cqe;
 
     return io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, &timeout, NULL);
-}
-
-static inline bool has_arrived(const struct io_uring_cq *queue)
-{
-    return *queue->khead != io_uring_smp_load_acquire(queue->ktail); /* pairs as in drain() */
 }
 
 /* The owner's half of collect that is not taking. One enter submits, runs what the kernel has put
@@ -1335,7 +1348,7 @@ static int sleep_and_drain(reop_engine *engine, reop_op *ops[], uint32_t max, in
 }
 
 /* Another thread flushes: waits until it is told, and sees that what it had queued is handed over.
- * Not for the lock, where each flush would wake it, mostly in vain. */
+ * Not for the lock, where each flush would wake it, mostly in vain; unless there is no parking. */
 static int wait_for_flusher(reop_engine *engine, int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
@@ -1350,7 +1363,8 @@ static int wait_for_flusher(reop_engine *engine, int64_t timeout_ns)
             return outcome < 0 ? outcome : error;
         if (timeout_ns > 0)
             left_ns = deadline_ns - sync_now_ns();
-    } while (outcome == 0 && (timeout_ns < 0 || left_ns > 0));
+    } while (outcome == 0 && (timeout_ns < 0 || left_ns > 0) && atomic_load(&uring->flushing) &&
+             atomic_load(&uring->notified) == 0);
     error = flush(engine);
     return outcome < 0 ? outcome : error;
 }
@@ -1417,6 +1431,8 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
         flush_locked(engine);
         drain_locked(engine, ops + count, max - count, &more);
     }
+    if (REOP_UNLIKELY(is_unarmed(engine)))
+        rearm(engine); /* we took the last of the wake poll, and another may wait for the next */
     pass_on(uring);
     return count > 0 ? (int) (count + more) : error;
 }
@@ -1485,10 +1501,13 @@ REOP_HOT static int reap_shared(reop_engine *engine, reop_op *ops[], uint32_t ma
         flush_locked(engine); /* as in collect_shared */
         count += land_locked(engine, ops + count, max - count);
     }
-    if (REOP_LIKELY(count > 0))
-        pass_on(uring);
+    if (REOP_UNLIKELY(count == 0))
+        return reap_inside(engine, ops, max, timeout_ns);
+    if (REOP_UNLIKELY(is_unarmed(engine)))
+        rearm(engine); /* as in collect_shared */
+    pass_on(uring);
     engine_reaped(engine);
-    return count > 0 ? (int) count : reap_the_long_way(engine, ops, max, timeout_ns);
+    return (int) count;
 }
 
 static int uring_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)

@@ -153,7 +153,7 @@ static inline void slot_launch(struct slot *slot, uint64_t word, uint64_t launch
     atomic_store_explicit(&slot->state, word + launch_bits, memory_order_release);
 }
 
-/* The same on an engine that this thread owns. */
+/* The same on an engine that this thread owns, or under a lock that whoever lands it takes. */
 static inline void slot_launch_plain(struct slot *slot, uint64_t launch_bits)
 {
     sync_add_alone(&slot->state, launch_bits);

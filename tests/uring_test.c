@@ -768,7 +768,13 @@ BACKEND_TEST(uring, completion_that_overflowed_comes_back_to_a_poll, ON_URING)
 /* --- an enter that fails ---------------------------------------------------------------------- */
 
 /* What becomes of the enters of one thread and those it starts: another decides. */
-enum enters { ENTERS_GO_ON, ENTERS_TAKE_NONE, ENTERS_TAKE_ONE, ENTERS_TAKE_ONE_THEN_NONE };
+enum enters {
+    ENTERS_GO_ON,
+    ENTERS_GO_ON_LATE,
+    ENTERS_TAKE_NONE,
+    ENTERS_TAKE_ONE,
+    ENTERS_TAKE_ONE_THEN_NONE
+};
 
 static struct {
     _Atomic uint32_t enters;
@@ -782,7 +788,9 @@ static void answer_enter(const struct seccomp_notif *call, struct seccomp_notif_
 {
     uint32_t enters = referee.enters;
 
-    if (enters == ENTERS_GO_ON || call->data.args[1] == 0) {
+    if (enters <= ENTERS_GO_ON_LATE || call->data.args[1] == 0) {
+        if (enters == ENTERS_GO_ON_LATE)
+            fixture_sleep_ms(500);
         answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     } else if (enters == ENTERS_TAKE_NONE) {
         answer->error = -EAGAIN;
@@ -882,6 +890,87 @@ BACKEND_TEST(uring, flush_that_answers_zero_left_nothing_queued, ON_SHARED_DEFER
     send_the_referee_home();
     reop_release_many(fixture.lane, ops, OPS);
     fixture_close_file(file);
+    fixture_close(&fixture);
+}
+
+struct bystander {
+    struct fixture *fixture;
+    reop_file *file;
+    _Atomic bool begun;
+    int64_t cpu_ns;
+    int answer;
+};
+
+static void *submit_and_reap(void *argument)
+{
+    struct bystander *self = argument;
+    reop_op *op = reop_acquire(self->fixture->lane);
+    struct timespec cpu;
+
+    while (!self->begun)
+        fixture_sleep_ms(1);
+    fixture_sleep_ms(50); /* the other is in the kernel */
+    if (reop_write(op, self->file, reop_op_buffer(op), 1, 0) != REOP_PENDING)
+        return NULL;
+    self->answer = reop_reap(self->fixture->engine, &op, 1, REOP_FOREVER);
+    if (self->answer == 1)
+        reop_release(self->fixture->lane, op);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    self->cpu_ns = cpu.tv_sec * 1000000000 + cpu.tv_nsec;
+    return NULL;
+}
+
+static void *wake_beside(void *argument)
+{
+    struct bystander *bystander = argument;
+
+    while (!bystander->begun)
+        fixture_sleep_ms(1);
+    fixture_sleep_ms(150);
+    reop_wake(bystander->fixture->engine);
+    return NULL;
+}
+
+/* While another thread hands over, and takes its time, who waits for it sleeps; also when there is
+ * a wake that it cannot attend to yet. */
+BACKEND_TEST(uring, waiting_for_a_slow_flush_takes_no_processor, ON_SHARED_DEFERRED)
+{
+    struct bystander bystander = {.answer = -1};
+    struct fixture fixture;
+    pthread_t threads[2];
+    reop_op *op, *reaped;
+    int64_t start_ns;
+
+    fixture_open(&fixture, backend);
+    bystander.fixture = &fixture;
+    cr_assert_eq(
+        reop_file_open(fixture.engine, fixture_null_path(), REOP_FILE_WRITE, &bystander.file), 0);
+    cr_assert_eq(pthread_create(&threads[0], NULL, submit_and_reap, &bystander), 0);
+    cr_assert_eq(pthread_create(&threads[1], NULL, wake_beside, &bystander), 0);
+    call_the_referee(); /* ours only, as theirs had begun */
+    op = fixture_acquire(&fixture);
+    cr_assert_eq(reop_write(op, bystander.file, reop_op_buffer(op), 1, 0), REOP_PENDING);
+    referee.enters = ENTERS_GO_ON_LATE;
+    bystander.begun = true;
+    start_ns = fixture_now_ns();
+    cr_assert_eq(reop_flush(fixture.engine), 0);
+    cr_assert_geq(fixture_now_ns() - start_ns, 400 * FIXTURE_MS);
+    referee.enters = ENTERS_GO_ON;
+    for (uint32_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    cr_assert_geq(bystander.answer, 0);
+    cr_assert_lt(bystander.cpu_ns, 150 * FIXTURE_MS, "%lld us of a processor",
+                 (long long) bystander.cpu_ns / 1000);
+    for (int left = 2 - bystander.answer; left > 0;) {
+        int count = reop_reap(fixture.engine, &reaped, 1, FIXTURE_PATIENCE_NS);
+
+        cr_assert_geq(count, 0);
+        if (count == 1)
+            reop_release(fixture.lane, reaped);
+        left -= count;
+    }
+    send_the_referee_home();
+    cr_assert_eq(reop_file_close(bystander.file), 0);
     fixture_close(&fixture);
 }
 
