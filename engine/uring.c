@@ -149,7 +149,8 @@ static inline void unlock_queue(struct uring *uring)
 
 static bool has_backlog(struct uring *uring)
 {
-    return atomic_load_explicit(&uring->backlog, memory_order_relaxed); /* a hint */
+    /* Relaxed: who has read that all is pushed, which is stored after, sees it true. */
+    return atomic_load_explicit(&uring->backlog, memory_order_relaxed);
 }
 
 /* Nothing would end a wait in the kernel but a completion. */
