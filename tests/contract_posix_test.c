@@ -647,9 +647,10 @@ BACKEND_TEST(contract_posix, fork_and_exit_leave_the_parent_alone, ON_HOST_FILES
 
 /* --- one instruction at a time ---------------------------------------------------------------- */
 
-#define ON_SHARED_INLINE REOP_ENGINE_INLINE, REOP_ENGINE_SINGLE_THREAD
+#define ON_SHARED_INLINE   REOP_ENGINE_INLINE, REOP_ENGINE_SINGLE_THREAD
+#define ON_SHARED_DEFERRED REOP_ENGINE_DEFER, REOP_ENGINE_SINGLE_THREAD
 
-/* A submit that is answered at once, by a fault. */
+/* A submit that is answered at once, by a fault, or is not. */
 struct stepped {
     struct fixture fixture;
     reop_file *file;
@@ -659,10 +660,11 @@ struct stepped {
     reop_op *other;
     _Atomic uint32_t turn; /* the other thread's, to submit */
     _Atomic uint32_t rejected;
+    _Atomic uint32_t reaped;
     _Atomic uint32_t ended;
 };
 
-static void open_stepped(struct stepped *stepped, const struct fixture_backend *backend)
+static void open_stepped(struct stepped *stepped, const struct fixture_backend *backend, bool fails)
 {
     struct reop_faults faults = {.seed = 1};
 
@@ -671,7 +673,8 @@ static void open_stepped(struct stepped *stepped, const struct fixture_backend *
                       (reop_pool_config){.op_count = 2, .buffer_size = 64},
                       (reop_engine_config){.depth = 2});
     faults.rate[REOP_FAULT_EIO] = 65536;
-    cr_assert_eq(reop_engine_faults(stepped->fixture.engine, &faults), 0);
+    if (fails)
+        cr_assert_eq(reop_engine_faults(stepped->fixture.engine, &faults), 0);
     stepped->file = fixture_file(&stepped->fixture, REOP_FILE_READ, 64);
     stepped->op = fixture_acquire(&stepped->fixture);
     stepped->other = fixture_acquire(&stepped->fixture);
@@ -726,7 +729,7 @@ BACKEND_TEST(contract_posix, depth_that_covers_every_op_is_never_reached, ON_SHA
     struct stepped stepped;
     pthread_t thread;
 
-    open_stepped(&stepped, backend);
+    open_stepped(&stepped, backend, true);
     cr_assert_eq(pthread_create(&thread, NULL, submit_in_turn, &stepped), 0);
     for (uint32_t i = 0; i < 3; i++) {
         fixture_step(run_submit, let_the_other_submit, &stepped);
@@ -745,9 +748,10 @@ static void *reap_until_stopped(void *argument)
     struct stepped *stepped = argument;
     reop_op *op;
 
-    while (reop_reap(stepped->fixture.engine, &op, 1, REOP_FOREVER) != -ECANCELED) {
-        /* it has to be the last word */
-    }
+    int count;
+
+    while ((count = reop_reap(stepped->fixture.engine, &op, 1, REOP_FOREVER)) != -ECANCELED)
+        stepped->reaped += count == 1; /* that has to be the last word */
     stepped->ended = 1;
     return NULL;
 }
@@ -764,12 +768,12 @@ static void stop_once(void *argument)
 
 /* Answers whether the submit has an instruction of this number, before which it was stopped. */
 static bool stop_during_a_submit(const struct fixture_backend *backend, uint32_t instruction,
-                                 bool closed)
+                                 bool closed, bool fails)
 {
     struct stepped stepped;
     pthread_t thread;
 
-    open_stepped(&stepped, backend);
+    open_stepped(&stepped, backend, fails);
     stepped.stop_at = instruction;
     if (closed)
         fixture_close_file(stepped.file);
@@ -777,11 +781,16 @@ static bool stop_during_a_submit(const struct fixture_backend *backend, uint32_t
     fixture_step(run_submit, stop_once, &stepped);
     if (stepped.instructions <= instruction)
         reop_stop(stepped.fixture.engine); /* it has fewer */
+    if (stepped.status == REOP_PENDING) /* and deferred; a reaper that sleeps does not see it */
+        cr_assert_eq(reop_flush(stepped.fixture.engine), 0);
     for (uint32_t i = 0; i < 5000 && !stepped.ended; i++)
         fixture_sleep_ms(1);
     cr_assert(stepped.ended, "%s: stopped before instruction %u, and a reaper sleeps on",
               backend->name, instruction);
     pthread_join(thread, NULL);
+    cr_assert_eq(stepped.reaped, stepped.status == REOP_PENDING,
+                 "%s: stopped before instruction %u, and the last word was spoken too early",
+                 backend->name, instruction);
     if (!closed)
         fixture_close_file(stepped.file);
     close_stepped(&stepped);
@@ -794,13 +803,25 @@ BACKEND_TEST(contract_posix, stop_during_a_submit_ends_the_reap, ON_SHARED_INLIN
 {
     uint32_t done = 0, rejected = 0;
 
-    while (stop_during_a_submit(backend, done, false))
+    while (stop_during_a_submit(backend, done, false, true))
         done++;
-    while (stop_during_a_submit(backend, rejected, true))
+    while (stop_during_a_submit(backend, rejected, true, true))
         rejected++;
     printf("%s: %u instructions when done, %u when rejected\n", backend->name, done, rejected);
     cr_assert_gt(done, 20);
     cr_assert_gt(rejected, 20);
+}
+
+/* The same promise: a submit that has looked and got in is in flight, before and after it is
+ * counted. */
+BACKEND_TEST(contract_posix, stop_waits_for_the_submit_that_got_in, ON_SHARED_DEFERRED)
+{
+    uint32_t instructions = 0;
+
+    while (stop_during_a_submit(backend, instructions, false, false))
+        instructions++;
+    printf("%s: %u instructions\n", backend->name, instructions);
+    cr_assert_gt(instructions, 20);
 }
 
 /* An engine that goes as soon as it may, while another thread cancels its op. */
