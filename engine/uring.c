@@ -1419,8 +1419,9 @@ static int collect_shared(reop_engine *engine, reop_op *ops[], uint32_t max, int
         if (uring->park_fd >= 0) {
             error = wait_for_flusher(engine, timeout_ns);
             timeout_ns = 0;
-        } else
+        } else {
             error = flush(engine);
+        }
     }
     seen = drain_locked(engine, ops, max, &count);
     /* A wake that was taken off the queue must not be slept on: its reason is for gather to see. */
