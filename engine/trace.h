@@ -25,6 +25,12 @@
     KEYWORD(error, 4)                                                                              \
     KEYWORD(rundown, 8)
 
+/* A keyword's switch: the first four are one word, for a reap, which has events of three. */
+#define TRACE_PLACE_io      0
+#define TRACE_PLACE_queue   1
+#define TRACE_PLACE_rundown 2
+#define TRACE_PLACE_error   4
+
 /* For a session alone: io_stop without io_start, whose fields it repeats. */
 #define TRACE_STOPS 16
 
@@ -155,18 +161,23 @@ typedef uint8_t trace_u8;
 
 /* Not 0: somebody wants at least one of the keyword's events. Written by the system's tracer, at
  * any time. */
-#define TRACE_SWITCH(name, bit)                                                                    \
-    enum { TRACE_KEYWORD_##name = bit };                                                           \
-    TRACE_OURS extern _Atomic uint16_t trace_switch_##name;
-TRACE_KEYWORDS(TRACE_SWITCH)
-#undef TRACE_SWITCH
+union trace_switches {
+    _Atomic uint16_t each[8];
+    _Atomic uint64_t in_reap;
+};
 
-/* No partner: a site may be a moment late. */
-#define trace_switch(keyword) atomic_load_explicit(&trace_switch_##keyword, memory_order_relaxed)
-#define trace_on(keyword)     (trace_switch(keyword) != 0)
+TRACE_OURS extern union trace_switches trace_switches;
 
-/* For a reap, which has events of three keywords: with one branch. */
-#define trace_on_in_reap() ((trace_switch(io) | trace_switch(queue) | trace_switch(rundown)) != 0)
+#define TRACE_BIT(name, bit) TRACE_KEYWORD_##name = bit,
+enum { TRACE_KEYWORDS(TRACE_BIT) };
+#undef TRACE_BIT
+
+#define trace_switch(keyword) (&trace_switches.each[TRACE_PLACE_##keyword])
+
+/* Relaxed, both, without a partner: a site may be a moment late. */
+#define trace_on(keyword) (atomic_load_explicit(trace_switch(keyword), memory_order_relaxed) != 0)
+#define trace_on_in_reap()                                                                         \
+    (atomic_load_explicit(&trace_switches.in_reap, memory_order_relaxed) != 0)
 
 /* struct trace_io_start and so on: an event's payload, byte by byte. */
 #define TRACE_MEMBER(type, name) trace_##type name;

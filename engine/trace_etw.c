@@ -50,8 +50,7 @@ struct event {
     {{id, 0, CHANNEL, level, opcode, 0, TRACE_KEYWORD_##keyword | (more)}, metadata_##name.size},
 static const struct event events[] = {TRACE_EVENTS(EVENT)};
 
-#define SWITCH(name, bit) _Atomic uint16_t trace_switch_##name;
-TRACE_KEYWORDS(SWITCH)
+union trace_switches trace_switches;
 
 static _Atomic uint32_t events_on;
 static _Atomic uint64_t handle; /* 0: not registered */
@@ -138,7 +137,7 @@ static void turn_on(uint32_t wanted)
 {
     atomic_store_explicit(&events_on, wanted, memory_order_relaxed);
 #define SET(name, bit)                                                                             \
-    atomic_store_explicit(&trace_switch_##name, keyword_on(wanted, bit), memory_order_relaxed);
+    atomic_store_explicit(trace_switch(name), keyword_on(wanted, bit), memory_order_relaxed);
     TRACE_KEYWORDS(SET)
 }
 

@@ -4,8 +4,7 @@
  */
 #include "trace.h"
 
-#define SWITCH(name, bit) _Atomic uint16_t trace_switch_##name;
-TRACE_KEYWORDS(SWITCH)
+union trace_switches trace_switches;
 
 #define WRITE(id, name, keyword, more, level, opcode, task)                                        \
     void trace_write_##name(const struct trace_##name *event)                                      \

@@ -20,13 +20,17 @@
 
 #define RUNDOWN_NS INT64_C(1000000000)
 
-#define SWITCH(name, bit) _Atomic uint16_t trace_switch_##name __attribute__((section(".probes")));
-TRACE_KEYWORDS(SWITCH)
+__attribute__((section(".probes"), used)) union trace_switches trace_switches;
 
-/* By the names that sdt.h asks for. */
+/* By the names that sdt.h asks for. C has no second name for a part of a variable. */
+#define ALIAS(name, place)                                                                         \
+    __asm__(".globl reop_" #name "_semaphore\n"                                                    \
+            ".hidden reop_" #name "_semaphore\n"                                                   \
+            ".set reop_" #name "_semaphore, trace_switches + 2 * " #place);
+#define ALIAS_OF(name, place) ALIAS(name, place)
 #define SEMAPHORE(id, name, keyword, more, level, opcode, task)                                    \
-    TRACE_OURS extern _Atomic uint16_t reop_##name##_semaphore                                     \
-        __attribute__((alias("trace_switch_" #keyword)));
+    TRACE_OURS extern _Atomic uint16_t reop_##name##_semaphore;                                    \
+    ALIAS_OF(name, TRACE_PLACE_##keyword)
 TRACE_EVENTS(SEMAPHORE)
 
 #define PROBE(...)           STAP_PROBEV(__VA_ARGS__)
