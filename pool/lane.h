@@ -24,20 +24,20 @@
 #endif
 
 /* What a lane of capacity 0 has for a last op: nobody takes it, and nothing goes in its place. */
-#define LANE_NO_PLACE ((struct slot *) (uintptr_t) 1)
+#define LANE_NO_PLACE ((reop_op *) (uintptr_t) 1)
 
 /* count + (last is an op) <= capacity: what a lane can hide from an empty verdict. A refill's
  * 1 << bits_shift is no more than capacity, if that is not 0. */
 struct reop_lane {
-    struct slot *last; /* released last, and not acquired since; NULL: there is none */
-    uint32_t count;    /* in the stack */
-    uint32_t room;     /* of the stack */
+    reop_op *last;  /* released last, and not acquired since; NULL: there is none */
+    uint32_t count; /* in the stack */
+    uint32_t room;  /* of the stack */
     uint32_t capacity;
     reop_pool *pool;
     struct slot *slots;
     const struct freelist *freelist;
     _Atomic uint32_t home; /* the word to look at first: a hint */
-    struct slot *cached[]; /* room entries, the newest last */
+    reop_op *cached[];     /* room entries, the newest last */
 };
 
 static inline void lane_init(struct reop_lane *lane, reop_pool *pool, struct slot *slots,
@@ -65,7 +65,7 @@ static inline uint64_t lane_take(struct reop_lane *lane, uint32_t *word_out)
 }
 
 /* The stack is empty. NULL: so was the freelist, at some instant inside the call. */
-LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
+LANE_RARE reop_op *lane_refill(struct reop_lane *lane)
 {
     uint32_t word = 0;
     uint64_t bits = lane_take(lane, &word);
@@ -78,9 +78,9 @@ LANE_RARE struct slot *lane_refill(struct reop_lane *lane)
     if (lane->capacity) { /* else there is nothing to write, and others may be reading */
         at = lane->count = (uint32_t) __builtin_popcountll(rest);
         for (; rest != 0; rest &= rest - 1) /* the next is the next to be handed out */
-            lane->cached[--at] = first + __builtin_ctzll(rest);
+            lane->cached[--at] = &first[__builtin_ctzll(rest)].op;
     }
-    return first + __builtin_ctzll(bits);
+    return &first[__builtin_ctzll(bits)].op;
 }
 
 static inline uint32_t lane_count(const struct reop_lane *lane)
@@ -89,48 +89,52 @@ static inline uint32_t lane_count(const struct reop_lane *lane)
 }
 
 /* The stack's newest; it has one. */
-static inline struct slot *lane_pop_stack(struct reop_lane *lane)
+static inline reop_op *lane_pop_stack(struct reop_lane *lane)
 {
     return lane->cached[--lane->count];
 }
 
 /* The stack has room. */
-static inline void lane_push_stack(struct reop_lane *lane, struct slot *slot)
+static inline void lane_push_stack(struct reop_lane *lane, reop_op *op)
 {
-    lane->cached[lane->count++] = slot;
+    lane->cached[lane->count++] = op;
 }
 
 /* What is at hand. NULL: the freelist has to be asked. */
-static inline struct slot *lane_pop(struct reop_lane *lane)
+static inline reop_op *lane_pop(struct reop_lane *lane)
 {
-    struct slot *slot = lane->last;
+    reop_op *op = lane->last;
 
-    if (REOP_LIKELY((uintptr_t) slot > (uintptr_t) LANE_NO_PLACE)) {
+    if (REOP_LIKELY((uintptr_t) op > (uintptr_t) LANE_NO_PLACE)) {
         lane->last = NULL;
-        return slot;
+        return op;
     }
     return lane->count != 0 ? lane_pop_stack(lane) : NULL;
 }
 
 /* False: the lane is full. Always so of one that has no place. Ops enter the stack in the order in
  * which they come, so that what one word held goes back to it at once. */
-static inline bool lane_push(struct reop_lane *lane, struct slot *slot)
+static inline bool lane_push(struct reop_lane *lane, reop_op *op)
 {
-    struct slot *before = lane->last;
+    reop_op *before = lane->last;
 
     if (REOP_UNLIKELY(before != NULL)) {
         if (REOP_UNLIKELY(lane->count == lane->room))
             return false;
         lane_push_stack(lane, before);
     }
-    lane->last = slot;
+    lane->last = op;
     return true;
+}
+
+static inline uint32_t lane_index_of(const struct reop_lane *lane, const reop_op *op)
+{
+    return (uint32_t) (slot_of(op) - lane->slots);
 }
 
 /* Gives ops back to the freelist, those of one word at once. The table is indexed by the low bits
  * of the word's number, so neighbours meet in it and strangers rarely collide. */
-static inline void lane_spill(const struct reop_lane *lane, struct slot *const slots[],
-                              uint32_t count)
+static inline void lane_spill(const struct reop_lane *lane, reop_op *const ops[], uint32_t count)
 {
     const struct freelist *freelist = lane->freelist;
     uint64_t used = 0;
@@ -139,7 +143,7 @@ static inline void lane_spill(const struct reop_lane *lane, struct slot *const s
     uint32_t span = UINT32_MAX;
 
     for (uint32_t i = 0; i < count;) {
-        uint32_t index = (uint32_t) (slots[i] - lane->slots);
+        uint32_t index = lane_index_of(lane, ops[i]);
         uint32_t word = index >> freelist->bits_shift;
         uint32_t entry = word % FREELIST_BITS_MAX;
         uint64_t run = 0; /* mostly long: what a refill took comes back in its order */
@@ -148,7 +152,7 @@ static inline void lane_spill(const struct reop_lane *lane, struct slot *const s
             run |= UINT64_C(1) << (index & ((1u << freelist->bits_shift) - 1));
             if (++i == count)
                 break;
-            index = (uint32_t) (slots[i] - lane->slots);
+            index = lane_index_of(lane, ops[i]);
         } while (index >> freelist->bits_shift == word);
         if ((used >> entry & 1) && words[entry] == word) {
             bits[entry] |= run;
@@ -175,10 +179,10 @@ static inline void lane_spill(const struct reop_lane *lane, struct slot *const s
         freelist_count(freelist, span);
 }
 
-static inline void lane_give(const struct reop_lane *lane, const struct slot *slot)
+static inline void lane_give(const struct reop_lane *lane, const reop_op *op)
 {
     const struct freelist *freelist = lane->freelist;
-    uint32_t index = (uint32_t) (slot - lane->slots);
+    uint32_t index = lane_index_of(lane, op);
     uint32_t word = index >> freelist->bits_shift;
 
     freelist_give(freelist, word, UINT64_C(1) << (index & ((1u << freelist->bits_shift) - 1)));
@@ -186,34 +190,34 @@ static inline void lane_give(const struct reop_lane *lane, const struct slot *sl
 }
 
 /* The stack is full. */
-LANE_RARE void lane_overflow(struct reop_lane *lane, struct slot *slot)
+LANE_RARE void lane_overflow(struct reop_lane *lane, reop_op *op)
 {
     uint32_t batch = (lane->room + 1) / 2;
 
     if (batch == 0 && lane->last != NULL) {
-        lane_give(lane, slot);
+        lane_give(lane, op);
         return;
     }
     if (batch != 0) {
         lane_spill(lane, lane->cached, batch);
         lane->count -= batch;
-        memmove(lane->cached, lane->cached + batch, lane->count * sizeof(struct slot *));
+        memmove(lane->cached, lane->cached + batch, lane->count * sizeof(reop_op *));
     }
-    lane_push(lane, slot);
+    lane_push(lane, op);
 }
 
 /* NULL: see lane_refill(). */
-static inline struct slot *lane_acquire(struct reop_lane *lane)
+static inline reop_op *lane_acquire(struct reop_lane *lane)
 {
-    struct slot *slot = lane_pop(lane);
+    reop_op *op = lane_pop(lane);
 
-    return REOP_LIKELY(slot != NULL) ? slot : lane_refill(lane);
+    return REOP_LIKELY(op != NULL) ? op : lane_refill(lane);
 }
 
-static inline void lane_release(struct reop_lane *lane, struct slot *slot)
+static inline void lane_release(struct reop_lane *lane, reop_op *op)
 {
-    if (REOP_UNLIKELY(!lane_push(lane, slot)))
-        lane_overflow(lane, slot);
+    if (REOP_UNLIKELY(!lane_push(lane, op)))
+        lane_overflow(lane, op);
 }
 
 #endif

@@ -18,7 +18,7 @@
  * done; all under waiters_lock. */
 struct waiter {
     struct waiter *next;
-    struct slot *slot; /* what it was handed. NULL: interrupted */
+    reop_op *op; /* what it was handed. NULL: interrupted */
     bool done;
     struct sync_cond cond;
 };
@@ -234,9 +234,9 @@ static void waiter_remove(reop_pool *pool, const struct waiter *waiter)
     atomic_fetch_sub(&pool->waiter_count, 1);
 }
 
-static void waiter_end(struct waiter *waiter, struct slot *slot)
+static void waiter_end(struct waiter *waiter, reop_op *op)
 {
-    waiter->slot = slot;
+    waiter->op = op;
     waiter->done = true;
     sync_signal(&waiter->cond);
 }
@@ -245,11 +245,11 @@ static void waiter_end(struct waiter *waiter, struct slot *slot)
 static void waiters_serve(reop_pool *pool, struct reop_lane *lane)
 {
     while (pool->oldest != NULL) {
-        struct slot *slot = lane_acquire(lane);
+        reop_op *op = lane_acquire(lane);
 
-        if (slot == NULL)
+        if (op == NULL)
             return;
-        waiter_end(waiter_pop(pool), slot);
+        waiter_end(waiter_pop(pool), op);
     }
 }
 
@@ -275,7 +275,7 @@ static inline void attend(reop_pool *pool, struct reop_lane *lane)
 
 /* To the oldest waiter, past the freelist, where anybody could be quicker than he is. False: nobody
  * waits. */
-static bool hand_over(reop_pool *pool, struct slot *slot)
+static bool hand_over(reop_pool *pool, reop_op *op)
 {
     struct waiter *waiter;
 
@@ -284,13 +284,13 @@ static bool hand_over(reop_pool *pool, struct slot *slot)
     sync_lock(&pool->waiters_lock);
     waiter = waiter_pop(pool);
     if (waiter != NULL)
-        waiter_end(waiter, slot);
+        waiter_end(waiter, op);
     sync_unlock(&pool->waiters_lock);
     return waiter != NULL;
 }
 
 /* At the deadline the op may just have been handed over: done decides, under the lock. */
-static struct slot *wait_for_slot(struct reop_lane *lane, int64_t deadline_ns)
+static reop_op *wait_for_op(struct reop_lane *lane, int64_t deadline_ns)
 {
     reop_pool *pool = lane->pool;
     struct waiter waiter = {.next = NULL};
@@ -307,7 +307,7 @@ static struct slot *wait_for_slot(struct reop_lane *lane, int64_t deadline_ns)
     }
     sync_unlock(&pool->waiters_lock);
     sync_cond_destroy(&waiter.cond);
-    return waiter.slot;
+    return waiter.op;
 }
 
 void reop_pool_interrupt(reop_pool *pool)
@@ -322,15 +322,15 @@ void reop_pool_interrupt(reop_pool *pool)
 
 /* --- acquire and release ----------------------------------------------------------------- */
 
-static inline reop_op *hand_out(struct slot *slot)
+static inline reop_op *hand_out(reop_op *op)
 {
-    slot_take(slot);
-    slot->op.user = NULL;
-    slot->op.on_done = NULL;
-    return &slot->op;
+    slot_take(slot_of(op));
+    op->user = NULL;
+    op->on_done = NULL;
+    return op;
 }
 
-static inline struct slot *take_back(const struct reop_lane *lane, reop_op *op)
+static inline reop_op *take_back(const struct reop_lane *lane, reop_op *op)
 {
     struct slot *slot = slot_of(op);
 
@@ -338,7 +338,7 @@ static inline struct slot *take_back(const struct reop_lane *lane, reop_op *op)
                (const void *) op);
     slot_held(slot, "release");
     slot_give(slot);
-    return slot;
+    return op;
 }
 
 static _Atomic(pool_exhausted *) on_exhausted;
@@ -354,19 +354,19 @@ LANE_RARE void tell_exhausted(const reop_lane *lane)
 
 LANE_RARE reop_op *acquire_refilling(reop_lane *lane)
 {
-    struct slot *slot = lane_refill(lane);
+    reop_op *op = lane_refill(lane);
 
-    if (slot != NULL)
-        return hand_out(slot);
+    if (op != NULL)
+        return hand_out(op);
     tell_exhausted(lane);
     return NULL;
 }
 
 REOP_HOT reop_op *reop_acquire(reop_lane *lane)
 {
-    struct slot *slot = lane_pop(lane);
+    reop_op *op = lane_pop(lane);
 
-    return REOP_LIKELY(slot != NULL) ? hand_out(slot) : acquire_refilling(lane);
+    return REOP_LIKELY(op != NULL) ? hand_out(op) : acquire_refilling(lane);
 }
 
 uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
@@ -375,7 +375,7 @@ uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
 
     while (count < max) {
         uint32_t at_hand = lane->count < max - count ? lane->count : max - count;
-        struct slot *slot, **newest = lane->cached + lane->count;
+        reop_op *op, **newest = lane->cached + lane->count;
 
         if (at_hand > 0) /* else others may be reading it */
             lane->count -= at_hand;
@@ -383,36 +383,35 @@ uint32_t reop_acquire_many(reop_lane *lane, reop_op *ops[], uint32_t max)
             ops[count++] = hand_out(*--newest);
         if (count == max)
             break;
-        slot = lane_acquire(lane);
-        if (slot == NULL) {
+        op = lane_acquire(lane);
+        if (op == NULL) {
             tell_exhausted(lane);
             break;
         }
-        ops[count++] = hand_out(slot);
+        ops[count++] = hand_out(op);
     }
     return count;
 }
 
 reop_op *reop_acquire_wait(reop_lane *lane, int64_t timeout_ns)
 {
-    struct slot *slot = lane_acquire(lane);
+    reop_op *op = lane_acquire(lane);
 
-    if (slot == NULL) {
+    if (op == NULL) {
         tell_exhausted(lane);
         if (timeout_ns != 0)
-            slot = wait_for_slot(lane, sync_deadline_ns(timeout_ns));
+            op = wait_for_op(lane, sync_deadline_ns(timeout_ns));
     }
-    return slot ? hand_out(slot) : NULL;
+    return op ? hand_out(op) : NULL;
 }
 
 /* Spills, or aborts: out of line, so that the common way needs no stack frame. */
 LANE_RARE void release_rarely(reop_lane *lane, reop_op *op)
 {
-    struct slot *slot = take_back(lane, op);
-
-    if (hand_over(lane->pool, slot))
+    take_back(lane, op);
+    if (hand_over(lane->pool, op))
         return;
-    lane_overflow(lane, slot);
+    lane_overflow(lane, op);
     attend(lane->pool, lane);
 }
 
@@ -421,7 +420,7 @@ REOP_HOT void reop_release(reop_lane *lane, reop_op *op)
     struct slot *slot = slot_of(op);
     reop_pool *pool = lane->pool;
 
-    if (REOP_UNLIKELY(slot->pool != pool || !slot_is(slot, SLOT_HELD) || !lane_push(lane, slot))) {
+    if (REOP_UNLIKELY(slot->pool != pool || !slot_is(slot, SLOT_HELD) || !lane_push(lane, op))) {
         release_rarely(lane, op);
         return;
     }
@@ -436,7 +435,7 @@ void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
     while (given < count) {
         uint32_t room = lane->room - lane->count;
         uint32_t some = room < count - given ? room : count - given;
-        struct slot *slot, **next = lane->cached + lane->count;
+        reop_op *op, **next = lane->cached + lane->count;
 
         if (some > 0) /* as in acquire */
             lane->count += some;
@@ -444,9 +443,9 @@ void reop_release_many(reop_lane *lane, reop_op *const ops[], uint32_t count)
             *next++ = take_back(lane, ops[given++]);
         if (given == count)
             break;
-        slot = take_back(lane, ops[given++]);
-        if (!hand_over(lane->pool, slot))
-            lane_overflow(lane, slot);
+        op = take_back(lane, ops[given++]);
+        if (!hand_over(lane->pool, op))
+            lane_overflow(lane, op);
     }
     attend(lane->pool, lane);
 }

@@ -99,7 +99,7 @@ bool slab_plan(const reop_pool_config *config, size_t header_size, struct slab_p
     plan.bits_shift = refill_shift(plan.lane_capacity);
     plan.slot_count = config->op_count + config->lane_count * plan.lane_capacity;
     plan.lane_stride = (uint32_t) align_up(
-        sizeof(struct reop_lane) + plan.lane_capacity * sizeof(struct slot *), SLOT_ALIGN);
+        sizeof(struct reop_lane) + plan.lane_capacity * sizeof(reop_op *), SLOT_ALIGN);
     plan.context_stride = align_up(config->context_size, CONTEXT_ALIGN);
     plan.buffer_stride = align_up(config->buffer_size, buffer_align);
 

@@ -86,10 +86,9 @@ static inline const char *slot_state_name(uint64_t word)
 }
 
 /* Aborts. */
-static inline void slot_wrong(const struct slot *slot, uint64_t word, uint64_t state,
-                              const char *what)
+static inline void slot_wrong(const reop_op *op, uint64_t word, uint64_t state, const char *what)
 {
-    check_failed("%s of op %p (use %llu), which is %s, not %s", what, (const void *) &slot->op,
+    check_failed("%s of op %p (use %llu), which is %s, not %s", what, (const void *) op,
                  (unsigned long long) slot_use(word), slot_state_name(word),
                  slot_state_name(state));
 }
@@ -98,7 +97,7 @@ static inline void slot_expect(const struct slot *slot, uint64_t word, uint64_t 
                                const char *what)
 {
     if (REOP_UNLIKELY((word & SLOT_STATE) != state))
-        slot_wrong(slot, word, state, what);
+        slot_wrong(&slot->op, word, state, what);
 }
 
 /* For the plain ways, whose caller has the op or owns the engine that has it: nobody else writes
@@ -127,7 +126,7 @@ static inline uint64_t slot_held(const struct slot *slot, const char *what)
 static inline void slot_take(struct slot *slot)
 {
     if (REOP_UNLIKELY(slot_is(slot, SLOT_STATE)))
-        slot_wrong(slot, slot_word(slot), SLOT_FREE, "acquire");
+        slot_wrong(&slot->op, slot_word(slot), SLOT_FREE, "acquire");
     sync_add_alone(&slot->state, SLOT_HELD);
 }
 

@@ -102,42 +102,42 @@ static void held_changes(uint32_t by)
             threads[i].held_max = held;
 }
 
-static struct slot *acquire(struct reop_lane *lane)
+static reop_op *acquire(struct reop_lane *lane)
 {
     struct thread *self = &threads[current];
     bool refills = lane_count(lane) == 0;
-    struct slot *slot;
+    reop_op *op;
     uint32_t index;
 
     self->held_max = held;
-    slot = lane_acquire(lane);
-    if (slot == NULL) {
+    op = lane_acquire(lane);
+    if (op == NULL) {
         empty_count++;
         if (self->held_max < promise)
             stop("NULL while fewer ops were held than promised");
         return NULL;
     }
     refill_count += refills;
-    index = (uint32_t) (slot - slots);
+    index = lane_index_of(lane, op);
     if (owner[index] != NOBODY && !on_its_way[index])
         stop("an op was given to two owners");
     if (owner[index] == NOBODY)
         held_changes(1);
     owner[index] = current;
     on_its_way[index] = false;
-    return slot;
+    return op;
 }
 
 /* Through the shared lane an op may be taken again before its release returns. */
-static void release(struct reop_lane *lane, struct slot *slot)
+static void release(struct reop_lane *lane, reop_op *op)
 {
-    uint32_t index = (uint32_t) (slot - slots);
+    uint32_t index = lane_index_of(lane, op);
 
     if (owner[index] != current)
         stop("an op was taken from its owner");
     spill_count += lane_count(lane) == lane->capacity;
     on_its_way[index] = lane->capacity == 0;
-    lane_release(lane, slot);
+    lane_release(lane, op);
     if (owner[index] == current && (on_its_way[index] || lane->capacity != 0)) {
         owner[index] = NOBODY;
         on_its_way[index] = false;
@@ -148,7 +148,7 @@ static void release(struct reop_lane *lane, struct slot *slot)
 static void run_script(struct thread *self)
 {
     struct reop_lane *shared = lanes[THREADS_MAX];
-    struct slot *mine[SLOTS_MAX];
+    reop_op *mine[SLOTS_MAX];
     uint32_t first = 0, end = 0;
 
     for (const char *call = self->script; *call; call++) {
@@ -156,10 +156,10 @@ static void run_script(struct thread *self)
         struct reop_lane *lane = own ? self->lane : shared;
 
         if (*call == 'a' || *call == 'A') {
-            struct slot *slot = acquire(lane);
+            reop_op *op = acquire(lane);
 
-            if (slot != NULL)
-                mine[end++] = slot;
+            if (op != NULL)
+                mine[end++] = op;
         } else if (first < end) {
             release(lane, mine[first++]);
         }
@@ -278,7 +278,7 @@ static void enter(void)
 static void threads_init(char **scripts)
 {
     for (uint32_t i = 0; i <= THREADS_MAX; i++)
-        lanes[i] = malloc(sizeof *lanes[i] + CAPACITY_MAX * sizeof(struct slot *));
+        lanes[i] = malloc(sizeof *lanes[i] + CAPACITY_MAX * sizeof(reop_op *));
     for (current = 0; current < thread_count; current++) {
         struct thread *thread = &threads[current];
 

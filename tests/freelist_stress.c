@@ -76,15 +76,15 @@ static bool stamp(uint32_t index, uint32_t from, uint32_t to)
 static void take(struct thread *self, struct reop_lane *lane)
 {
     bool refills = lane_count(lane) == 0;
-    struct slot *slot = lane_acquire(lane);
+    reop_op *op = lane_acquire(lane);
     uint32_t index;
 
-    if (slot == NULL) {
+    if (op == NULL) {
         self->empty_count++;
         return;
     }
     self->refill_count += refills;
-    index = (uint32_t) (slot - slots);
+    index = lane_index_of(lane, op);
     if (!stamp(index, 0, self->id))
         stamp_wrong = true;
     for (uint32_t i = 0; i < PAYLOAD_WORDS; i++)
@@ -103,7 +103,7 @@ static void give(struct thread *self, struct reop_lane *lane, uint32_t at)
     if (!stamp(index, self->id, 0))
         stamp_wrong = true;
     self->spill_count += lane_count(lane) == lane->capacity;
-    lane_release(lane, &slots[index]);
+    lane_release(lane, &slots[index].op);
 }
 
 static void *run(void *argument)
@@ -139,7 +139,7 @@ static void *zeroed(size_t count, size_t size)
 static struct reop_lane *lane_create(uint32_t lane_capacity, uint32_t home)
 {
     struct reop_lane *lane =
-        zeroed(1, sizeof(struct reop_lane) + lane_capacity * sizeof(struct slot *));
+        zeroed(1, sizeof(struct reop_lane) + lane_capacity * sizeof(reop_op *));
 
     lane_init(lane, NULL, slots, &freelist, lane_capacity, home);
     return lane;
