@@ -700,7 +700,7 @@ int reap_inside(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeo
 REOP_APART int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns,
                             int error)
 {
-    if (error == 0 && timeout_ns < 0)
+    if (error == 0 && timeout_ns != 0)
         return reap_the_long_way(engine, ops, max, timeout_ns);
     return error == -EINTR ? 0 : error;
 }

@@ -16,8 +16,8 @@
 #include <reop/win32.h>
 
 #define BATCH    64u
-#define FILE_KEY 0u
-#define WAKE_KEY 1u
+#define FILE_KEY ((ULONG_PTR) 0)
+#define WAKE_KEY ((ULONG_PTR) 1)
 #define RETRY_NS INT64_C(1000000)
 
 #define MILLISECONDS_MAX (INFINITE - 1) /* more is not forever */
@@ -59,7 +59,12 @@ struct iocp {
     query_information *query_information;
     set_information *set_information;
     size_t page_size;
+    struct slot wake;          /* a wake's packet brings its op, which is never in flight */
     _Atomic uint32_t notified; /* a wake is on its way: at most one is */
+
+    struct plain_asked asked; /* of a plain reap; and what the port gave it */
+    ULONG arrived;
+    OVERLAPPED_ENTRY entries[BATCH];
 
     struct sync_mutex lock; /* guards the two below */
     struct sync_cond changed;
@@ -195,27 +200,29 @@ static reop_status iocp_submit(reop_engine *engine, reop_file *file, struct slot
 }
 
 /* Since the launch: what the call took. The owner has not reaped the op meanwhile: it is we. */
-static inline uint64_t ticks_since(const struct slot *slot)
+static inline uint64_t ticks_since(const reop_op *op)
 {
-    return sync_tick() - engine_date_of(slot);
+    return sync_tick() - engine_date_of(slot_of(op));
 }
 
 /* The rest of a plain transfer, when it was not just pending. */
-static REOP_APART reop_status answered(struct slot *slot, DWORD error, DWORD bytes)
+static REOP_APART reop_status answered(reop_op *op, DWORD error)
 {
-    reop_file *file = slot->op.file;
+    DWORD bytes = op->os_error;
+    reop_file *file = op->file;
 
-    engine_called(file->engine, file, ticks_since(slot));
-    return commit(file->engine, slot, granted_to(file), error, bytes);
+    engine_called(file->engine, file, ticks_since(op));
+    return commit(file->engine, slot_of(op), granted_to(file), error, bytes);
 }
 
-/* The plain way. Little outlives the call, so that little has to be saved for it. */
+/* The plain way. Little outlives the call, so that little has to be saved for it: its count goes
+ * where the landing puts the system's code. */
 static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
                                    uint32_t size, uint64_t offset, reop_engine *engine)
 {
     struct slot *slot = slot_of(op);
+    DWORD *bytes_out = (DWORD *) (void *) &op->os_error;
     OVERLAPPED *overlapped;
-    DWORD bytes = 0, error;
     BOOL done;
 
     if (REOP_UNLIKELY(!plain_submits(slot, engine) || !plain_enters(file, offset)))
@@ -225,13 +232,14 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
     engine_date(slot, sync_tick());
     plain_launch(slot, engine);
     if (kind == REOP_KIND_READ)
-        done = ReadFile((HANDLE) file->handle, data, size, &bytes, overlapped);
+        done = ReadFile((HANDLE) file->handle, data, size, bytes_out, overlapped);
     else
-        done = WriteFile((HANDLE) file->handle, data, size, &bytes, overlapped);
-    error = done ? ERROR_SUCCESS : GetLastError();
-    if (REOP_LIKELY(error == ERROR_IO_PENDING && !engine_stalls(ticks_since(slot))))
+        done = WriteFile((HANDLE) file->handle, data, size, bytes_out, overlapped);
+    if (done)
+        return answered(op, ERROR_SUCCESS);
+    if (REOP_LIKELY(GetLastError() == ERROR_IO_PENDING && !engine_stalls(ticks_since(op))))
         return REOP_PENDING;
-    return answered(slot, error, bytes);
+    return answered(op, GetLastError());
 }
 
 static reop_status read_plain(reop_op *op, reop_file *file, void *data, uint32_t size,
@@ -316,11 +324,12 @@ static void iocp_cancel(reop_engine *engine, struct slot *slot)
 
 static bool post(struct iocp *iocp)
 {
+    OVERLAPPED *overlapped = (OVERLAPPED *) (void *) &iocp->wake.op.overlapped;
+
     if (iocp->reserve != NULL &&
-        iocp->post_reserved(iocp->port, iocp->reserve, (void *) (uintptr_t) WAKE_KEY, NULL, 0, 0) >=
-            0)
+        iocp->post_reserved(iocp->port, iocp->reserve, (void *) WAKE_KEY, overlapped, 0, 0) >= 0)
         return true;
-    return PostQueuedCompletionStatus(iocp->port, 0, WAKE_KEY, NULL);
+    return PostQueuedCompletionStatus(iocp->port, 0, WAKE_KEY, overlapped);
 }
 
 static void iocp_interrupt(reop_engine *engine)
@@ -404,29 +413,27 @@ static DWORD milliseconds(int64_t ns)
     return (DWORD) ((ns + 999999) / 1000000);
 }
 
-/* Takes packets off the port, and says how many, or -errno. */
-static inline int take(struct iocp *iocp, OVERLAPPED_ENTRY entries[BATCH], uint32_t max,
-                       DWORD timeout_ms)
+/* The port gave nothing: what collect() answers. */
+static int no_packet(void)
 {
-    ULONG count;
-    DWORD error;
+    DWORD error = GetLastError();
 
-    if (REOP_LIKELY(GetQueuedCompletionStatusEx(iocp->port, entries, max < BATCH ? max : BATCH,
-                                                &count, timeout_ms, FALSE)))
-        return (int) count;
-    error = GetLastError(); /* what it stored means nothing */
     return error == ERROR_SUCCESS || error == WAIT_TIMEOUT ? 0 : -error_from_system(error);
 }
 
 static int iocp_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
+    const struct iocp *iocp = engine->state;
     OVERLAPPED_ENTRY entries[BATCH];
-    int arrived = max > 0 ? take(engine->state, entries, max, milliseconds(timeout_ns)) : 0;
+    ULONG arrived;
     int count = 0;
 
-    if (arrived < 0)
-        return arrived;
-    for (int i = 0; i < arrived; i++) {
+    if (max == 0)
+        return 0;
+    if (!GetQueuedCompletionStatusEx(iocp->port, entries, max < BATCH ? max : BATCH, &arrived,
+                                     milliseconds(timeout_ns), FALSE))
+        return no_packet(); /* what it stored means nothing */
+    for (ULONG i = 0; i < arrived; i++) {
         reop_op *op = arrive(engine, &entries[i]);
 
         if (REOP_LIKELY(op != NULL))
@@ -435,65 +442,77 @@ static int iocp_collect(reop_engine *engine, reop_op *ops[], uint32_t max, int64
     return count;
 }
 
-/* The packets that the plain way has no eye for. */
-static REOP_APART int land_rest(reop_engine *engine, const OVERLAPPED_ENTRY entries[],
-                                uint32_t arrived, reop_op *ops[])
+/* The rest of a plain reap: packets that the plain way has no eye for. */
+static REOP_APART int reap_rest(struct iocp *iocp, uint32_t landed_count)
 {
+    reop_engine *engine = iocp->asked.engine;
     struct landed landed = engine_landed_none(engine);
-    int count = 0;
+    uint32_t count = landed_count;
 
-    for (uint32_t i = 0; i < arrived; i++) {
-        reop_op *op = arrive(engine, &entries[i]);
+    for (uint32_t i = landed_count; i < iocp->arrived; i++) {
+        reop_op *op = arrive(engine, &iocp->entries[i]);
 
         if (op != NULL) {
             engine_land(engine, slot_of(op), &landed);
-            ops[count++] = op;
+            iocp->asked.ops[count++] = op;
         }
     }
     engine_count_landed(engine, landed);
-    return count;
+    return plain_reap_answer(&iocp->asked, count, 0);
 }
 
-/* The plain way: lands the ops that come first, as long as they are of one file and succeeded. */
+static REOP_APART int reap_no_packet(const struct iocp *iocp)
+{
+    return plain_reap_answer(&iocp->asked, 0, no_packet());
+}
+
+/* An op succeeded. A wake's is not in flight. */
+static inline bool is_plain(const reop_op *op)
+{
+    return (uint32_t) op->overlapped.internal == 0 && slot_is(slot_of(op), SLOT_IN_FLIGHT);
+}
+
+/* The plain way: lands the ops that come first, as long as they are plain and of one file. All
+ * calls but the one are its last act. */
 static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
-    OVERLAPPED_ENTRY entries[BATCH];
-    reop_file *file = NULL;
+    struct iocp *iocp = engine->state;
+    const OVERLAPPED_ENTRY *entry = iocp->entries, *end;
+    reop_op *op, **next;
     uint64_t land_bits;
-    int arrived, count;
+    reop_file *file;
 
-    if (REOP_UNLIKELY(!plain_reaps(engine, ops, max, timeout_ns)))
+    if (REOP_UNLIKELY(timeout_ns > 0 || !plain_reaps(engine, ops, max))) /* gather() counts time */
         return reap_the_long_way(engine, ops, max, timeout_ns);
-    plain_reap_begin(engine);
-    arrived = take(engine->state, entries, max, timeout_ns < 0 ? INFINITE : 0);
+    plain_reap_begin(&iocp->asked, engine, ops, max, timeout_ns);
+    if (REOP_UNLIKELY(!GetQueuedCompletionStatusEx(iocp->port, iocp->entries,
+                                                   max < BATCH ? max : BATCH, &iocp->arrived,
+                                                   timeout_ns < 0 ? INFINITE : 0, FALSE)))
+        return reap_no_packet(iocp);
+    end = entry + iocp->arrived;
+    op = (reop_op *) (void *) entry->lpOverlapped;
+    if (REOP_UNLIKELY(entry == end || !is_plain(op)))
+        return reap_rest(iocp, 0);
+    engine = iocp->asked.engine;
     land_bits = engine->pools[0].land_bits;
-    for (count = 0; count < arrived; count++) {
-        struct slot *slot;
-
-        if (REOP_UNLIKELY(entries[count].lpCompletionKey != FILE_KEY))
+    ops = next = iocp->asked.ops;
+    file = op->file;
+    for (;;) {
+        op->result = entry->dwNumberOfBytesTransferred;
+        op->os_error = ERROR_SUCCESS;
+        slot_land_plain(slot_of(op), land_bits);
+        *next++ = op;
+        if (++entry == end)
             break;
-        slot = slot_of((reop_op *) (void *) entries[count].lpOverlapped);
-        if (REOP_UNLIKELY((uint32_t) slot->op.overlapped.internal != 0 ||
-                          !slot_is(slot, SLOT_IN_FLIGHT)))
+        op = (reop_op *) (void *) entry->lpOverlapped;
+        if (REOP_UNLIKELY(!is_plain(op) || op->file != file))
             break;
-        if (REOP_UNLIKELY(slot->op.file != file)) {
-            if (count > 0)
-                break;
-            file = slot->op.file;
-        }
-        slot->op.result = entries[count].dwNumberOfBytesTransferred;
-        slot->op.os_error = ERROR_SUCCESS;
-        slot_land_plain(slot, land_bits);
-        ops[count] = &slot->op;
     }
-    if (REOP_LIKELY(count > 0))
-        plain_count_landed(file, (uint32_t) count);
-    if (REOP_UNLIKELY(count < arrived))
-        count += land_rest(engine, entries + count, (uint32_t) (arrived - count), ops + count);
+    plain_count_landed(file, (uint32_t) (next - ops));
+    if (REOP_UNLIKELY(entry != end))
+        return reap_rest(iocp, (uint32_t) (next - ops));
     plain_reap_end(engine);
-    return REOP_LIKELY(count > 0)
-               ? count
-               : reap_nothing(engine, ops, max, timeout_ns, arrived < 0 ? arrived : 0);
+    return (int) (next - ops);
 }
 
 /* --- files ------------------------------------------------------------------------------- */
@@ -599,6 +618,7 @@ static int iocp_create(reop_engine *engine, const reop_engine_config *config)
     engine->read = read_plain;
     engine->write = write_plain;
     engine->reap = reap_plain;
+    iocp->asked.engine = engine;
     iocp->page_size = sync_page_size();
     iocp->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, config->threads);
     if (iocp->port == NULL)

@@ -68,23 +68,33 @@ static inline void plain_launch(struct slot *slot, const reop_engine *engine)
     slot_launch_plain(slot, engine->pools[0].launch_bits);
 }
 
-/* The caller is the owner, and there is nothing to look at but the system. Timeouts are for
- * gather(). */
-static inline bool plain_reaps(const reop_engine *engine, reop_op *ops[], uint32_t max,
-                               int64_t timeout_ns)
+/* The caller is the owner, and there is nothing to look at but the system. */
+static inline bool plain_reaps(const reop_engine *engine, reop_op *ops[], uint32_t max)
 {
     if (REOP_UNLIKELY(ops == NULL))
         return false;
     if (REOP_UNLIKELY((int32_t) max <= 0))
         return false;
-    return timeout_ns <= 0 &&
-           atomic_load_explicit(&engine->plain_reaper, memory_order_relaxed) ==
+    return atomic_load_explicit(&engine->plain_reaper, memory_order_relaxed) ==
                sync_thread_self() && /* as in plain_submits */
            !trace_on_in_reap();
 }
 
-static inline void plain_reap_begin(reop_engine *engine)
+/* What a plain reap was asked for: in memory, as any register that outlives the call into the
+ * system would have to be saved and had back. */
+struct plain_asked {
+    reop_engine *engine; /* constant */
+    reop_op **ops;
+    int64_t timeout_ns;
+    uint32_t max;
+};
+
+static inline void plain_reap_begin(struct plain_asked *asked, reop_engine *engine, reop_op *ops[],
+                                    uint32_t max, int64_t timeout_ns)
 {
+    asked->ops = ops;
+    asked->timeout_ns = timeout_ns;
+    asked->max = max;
     atomic_store_explicit(&engine->owner_reaps, 1, memory_order_relaxed); /* destroy looks at it */
 }
 
@@ -98,6 +108,15 @@ static inline void plain_count_landed(reop_file *file, uint32_t count)
 static inline void plain_reap_end(reop_engine *engine)
 {
     atomic_store_explicit(&engine->owner_reaps, 0, memory_order_release); /* pairs with destroy */
+}
+
+/* The same with whatever has come. error: what collect() would answer, if that is nothing. */
+static inline int plain_reap_answer(const struct plain_asked *asked, uint32_t count, int error)
+{
+    plain_reap_end(asked->engine);
+    return count > 0
+               ? (int) count
+               : reap_nothing(asked->engine, asked->ops, asked->max, asked->timeout_ns, error);
 }
 
 #endif

@@ -41,6 +41,7 @@ enum table { TABLE_NONE, TABLE_IN, TABLE_OUT, TABLE_STALE };
 struct uring {
     struct io_uring ring;
     const struct io_uring_cqe *cqes_end; /* behind the completion queue's last place */
+    struct plain_asked asked;            /* owner */
     unsigned enter_flags;                /* of the owner, who waits */
     unsigned idle_gap; /* owner: entries that the kernel took, less completions taken off the queue,
                         * while it has no op. A wake poll is one entry - counted early, while no
@@ -1118,46 +1119,41 @@ static inline bool is_idle(const struct uring *uring)
     return *uring->ring.sq.khead - *uring->ring.cq.khead == uring->idle_gap;
 }
 
-/* What the plain way left on the queue. */
-static uint32_t drain_rest(reop_engine *engine, reop_op *ops[], uint32_t max)
+/* What the plain way left on the queue, behind the count that it took off. */
+static uint32_t drain_rest(const struct plain_asked *asked, uint32_t count)
 {
+    reop_engine *engine = asked->engine;
     struct landed landed = engine_landed_none(engine);
-    uint32_t count;
+    reop_op **ops = asked->ops + count;
+    uint32_t more;
 
-    drain(engine, ops, max, &count);
-    for (uint32_t i = 0; i < count; i++)
+    drain(engine, ops, asked->max - count, &more);
+    for (uint32_t i = 0; i < more; i++)
         engine_land(engine, slot_of(ops[i]), &landed);
     engine_count_landed(engine, landed);
-    return count;
+    return more;
 }
 
 /* The rest of a plain reap. outcome: of the enter, which matters when nothing has come. */
-static REOP_APART int reap_rest(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                int64_t timeout_ns, int outcome, uint32_t count)
+static REOP_APART int reap_rest(struct uring *uring, int outcome, uint32_t count)
 {
-    count += drain_rest(engine, ops + count, max - count);
-    plain_reap_end(engine);
-    return count > 0 ? (int) count
-                     : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
+    count += drain_rest(&uring->asked, count);
+    return plain_reap_answer(&uring->asked, count, enter_error(outcome));
 }
 
 /* The same where all was expected at once, and has not come, or not all of it was taken. It was
  * handed over just now: before, the kernel had none, and the enter did not wait. */
-static REOP_APART int reap_late(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                int64_t timeout_ns, int outcome, uint32_t count)
+static REOP_APART int reap_late(struct uring *uring, int outcome, uint32_t count)
 {
-    struct uring *uring = engine->state;
     unsigned taken = *uring->ring.sq.khead;
 
-    count += drain_rest(engine, ops + count, max - count);
+    count += drain_rest(&uring->asked, count);
     uring->dated = taken; /* the kernel may have refused some */
     if (!is_idle(uring))
         date_from(uring, *uring->ring.cq.khead + uring->idle_gap - count);
     if (taken - io_uring_smp_load_acquire(uring->ring.cq.ktail) != uring->idle_gap)
         uring->at_once = 0;
-    plain_reap_end(engine);
-    return count > 0 ? (int) count
-                     : reap_nothing(engine, ops, max, timeout_ns, enter_error(outcome));
+    return plain_reap_answer(&uring->asked, count, enter_error(outcome));
 }
 
 /* In one completion: without flags, which are above res. */
@@ -1187,24 +1183,22 @@ static inline void land_one(reop_op *op, const struct io_uring_cqe *cqe, uint64_
 
 /* Lands the ops that come first on the queue, as long as they are plain, of one file, and the queue
  * does not wrap. */
-static inline int land_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns,
-                             int outcome, bool at_once)
+static inline int land_plain(struct uring *uring, int outcome, bool at_once)
 {
-    struct uring *uring = engine->state;
     unsigned head = *uring->ring.cq.khead;
     /* Acquire pairs with the kernel's release. */
     unsigned most = io_uring_smp_load_acquire(uring->ring.cq.ktail) - head;
     const struct io_uring_cqe *cqe = &uring->ring.cq.cqes[head & uring->ring.cq.ring_mask], *end;
-    reop_op *op = (reop_op *) (uintptr_t) cqe->user_data, **next = ops;
-    uint64_t land_bits = engine->pools[0].land_bits;
+    reop_op *op = (reop_op *) (uintptr_t) cqe->user_data, **ops = uring->asked.ops, **next = ops;
+    uint64_t land_bits = uring->asked.engine->pools[0].land_bits;
     reop_file *file;
     uint32_t count;
 
     if (REOP_UNLIKELY(most == 0 || !is_plain(cqe, op)))
-        return (at_once ? reap_late : reap_rest)(engine, ops, max, timeout_ns, outcome, 0);
+        return (at_once ? reap_late : reap_rest)(uring, outcome, 0);
     file = op->file;
-    if (REOP_UNLIKELY(most > max))
-        most = max;
+    if (REOP_UNLIKELY(most > uring->asked.max))
+        most = uring->asked.max;
     end = cqe + most;
     if (REOP_UNLIKELY(end > uring->cqes_end))
         end = uring->cqes_end;
@@ -1222,50 +1216,53 @@ static inline int land_plain(reop_engine *engine, reop_op *ops[], uint32_t max, 
     io_uring_smp_store_release(uring->ring.cq.khead, head); /* the kernel may use them again */
     plain_count_landed(file, count);
     if (at_once && REOP_UNLIKELY(head + uring->idle_gap != uring->ring.sq.sqe_tail))
-        return reap_late(engine, ops, max, timeout_ns, 0, count);
+        return reap_late(uring, 0, count);
     if (!at_once && REOP_UNLIKELY(count < most))
-        return reap_rest(engine, ops, max, timeout_ns, 0, count);
-    plain_reap_end(engine);
+        return reap_rest(uring, 0, count);
+    plain_reap_end(uring->asked.engine);
     return (int) count;
 }
 
-REOP_HOT static REOP_APART int land_at_once(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                            int64_t timeout_ns, int outcome)
+REOP_HOT static REOP_APART int land_at_once(struct uring *uring, int outcome)
 {
-    return land_plain(engine, ops, max, timeout_ns, outcome, true);
+    return land_plain(uring, outcome, true);
 }
 
 /* The plain way beside ops that take a while. */
-static REOP_APART int reap_beside(reop_engine *engine, reop_op *ops[], uint32_t max,
-                                  int64_t timeout_ns)
+static REOP_APART int reap_beside(struct uring *uring)
 {
-    struct uring *uring = engine->state;
+    struct plain_asked asked = uring->asked;
 
     if (is_idle(uring) && ++uring->doubted % AT_ONCE_TRIES == 0)
-        uring->at_once = ~0u; /* from the next on, perhaps */
-    plain_reap_begin(engine);
+        uring->at_once = ~0u;   /* from the next on, perhaps */
+    if (asked.timeout_ns > 0) { /* gather() counts time */
+        plain_reap_end(asked.engine);
+        return reap_the_long_way(asked.engine, asked.ops, asked.max, asked.timeout_ns);
+    }
     date_queued(uring);
-    return land_plain(engine, ops, max, timeout_ns, enter_owned(uring, timeout_ns != 0), false);
+    return land_plain(uring, enter_owned(uring, asked.timeout_ns != 0), false);
 }
 
 /* The plain way. Where all that was handed over came back in the same call, so that an op has no
  * age, it asks for no more than that, and looks at no clock. All the calls it makes are its last
- * act, where call_enter() is none: few registers have to be saved, as little lives for long. */
+ * act, where call_enter() is none, so that it needs no frame. */
 REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max,
                                int64_t timeout_ns)
 {
     struct uring *uring = engine->state;
     const struct io_uring_sq *queue = &uring->ring.sq;
-    unsigned tail = queue->sqe_tail, count = tail - *queue->khead, head, arrived;
+    unsigned tail, count, head, arrived;
     const struct io_uring_cqe *cqe;
     reop_op *op;
     int outcome;
 
-    if (REOP_UNLIKELY(!plain_reaps(engine, ops, max, timeout_ns)))
+    if (REOP_UNLIKELY(!plain_reaps(engine, ops, max)))
         return reap_the_long_way(engine, ops, max, timeout_ns);
+    plain_reap_begin(&uring->asked, engine, ops, max, timeout_ns);
+    tail = queue->sqe_tail;
+    count = tail - *queue->khead;
     if (REOP_UNLIKELY((count & uring->at_once) == 0 || !is_idle(uring)))
-        return reap_beside(engine, ops, max, timeout_ns);
-    plain_reap_begin(engine);
+        return reap_beside(uring);
     uring->dated = tail;                            /* or they need none: see reap_late() */
     io_uring_smp_store_release(queue->ktail, tail); /* pairs with the kernel's acquire */
     outcome = call_enter(uring->ring.enter_ring_fd, count, 0, uring->enter_flags);
@@ -1275,13 +1272,14 @@ REOP_HOT static int reap_owned(reop_engine *engine, reop_op *ops[], uint32_t max
     cqe = &uring->ring.cq.cqes[head & uring->ring.cq.ring_mask];
     op = (reop_op *) (uintptr_t) cqe->user_data;
     if (arrived != 1 || REOP_UNLIKELY(!is_plain(cqe, op)))
-        return land_at_once(engine, ops, max, timeout_ns, outcome);
+        return land_at_once(uring, outcome);
+    engine = uring->asked.engine;
     land_one(op, cqe, engine->pools[0].land_bits);
-    ops[0] = op;
+    uring->asked.ops[0] = op;
     io_uring_smp_store_release(uring->ring.cq.khead, ++head);
     plain_count_landed(op->file, 1);
     if (REOP_UNLIKELY(head + uring->idle_gap != queue->sqe_tail))
-        return reap_late(engine, ops, max, timeout_ns, 0, 1);
+        return reap_late(uring, 0, 1);
     plain_reap_end(engine);
     return 1;
 }
@@ -1635,6 +1633,7 @@ static int uring_create(reop_engine *engine, const reop_engine_config *config)
         return 0;
     }
     disarmed(engine); /* until it is enabled */
+    uring->asked.engine = engine;
     uring->at_once = ~0u;
     uring->cqes_end = uring->ring.cq.cqes + uring->ring.cq.ring_entries;
     engine->submit = submit_owned;

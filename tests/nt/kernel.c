@@ -277,11 +277,17 @@ static void queue_packet(struct port *port, struct packet *packet)
         sync_signal(&port->arrived);
 }
 
-/* Which of the posts in the queue are wakes: the library promises that at most one is. */
+/* A post that does not come as a file's packet would. */
+static bool is_wake(const struct packet *packet)
+{
+    return packet->io == NULL && packet->key != 0;
+}
+
+/* The library promises that at most one is in the queue. */
 static void expect_no_wake(const struct port *port)
 {
     for (const struct packet *packet = port->first; packet != NULL; packet = packet->next)
-        if (packet->overlapped == NULL)
+        if (is_wake(packet))
             world_fail("a second wake is posted before the first was dequeued");
 }
 
@@ -292,10 +298,10 @@ static void post_packet(struct port *port, ULONG_PTR key, OVERLAPPED *overlapped
 
     if (packet == NULL)
         world_fail("%u posted packets and nobody dequeues them", POSTS_MAX);
-    if (overlapped == NULL)
-        expect_no_wake(port);
     kernel.free_posts = packet->next;
     *packet = (struct packet){NULL, key, overlapped, status, bytes, NULL, reserve};
+    if (is_wake(packet))
+        expect_no_wake(port);
     queue_packet(port, packet);
 }
 
@@ -1095,7 +1101,7 @@ static void close_port(struct object *object)
     while (port->first != NULL) {
         OVERLAPPED_ENTRY entry;
 
-        if (port->first->overlapped != NULL)
+        if (!is_wake(port->first))
             world_fail("a port is closed with packets in it");
         fill_entry(port, &entry);
     }
