@@ -199,10 +199,11 @@ static reop_status iocp_submit(reop_engine *engine, reop_file *file, struct slot
     return commit(engine, slot, granted, error, bytes);
 }
 
-/* Since the launch: what the call took. The owner has not reaped the op meanwhile: it is we. */
+/* Since the launch: what the call took. The owner has not reaped the op meanwhile: it is we; so the
+ * load need not be an atomic one. */
 static inline uint64_t ticks_since(const reop_op *op)
 {
-    return sync_tick() - engine_date_of(slot_of(op));
+    return sync_tick() - *(const uint64_t *) (const void *) &slot_of(op)->launched;
 }
 
 /* The rest of a plain transfer, when it was not just pending. */
@@ -215,26 +216,29 @@ static REOP_APART reop_status answered(reop_op *op, DWORD error)
     return commit(file->engine, slot_of(op), granted_to(file), error, bytes);
 }
 
-/* The plain way. Little outlives the call, so that little has to be saved for it: its count goes
- * where the landing puts the system's code. */
+/* The plain way. Little outlives the call, so that little has to be saved for it: its arguments are
+ * had back from the op, and its count goes where the landing puts the system's code. */
 static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind kind, void *data,
                                    uint32_t size, uint64_t offset, reop_engine *engine)
 {
     struct slot *slot = slot_of(op);
-    DWORD *bytes_out = (DWORD *) (void *) &op->os_error;
     OVERLAPPED *overlapped;
+    DWORD *bytes_out;
     BOOL done;
 
     if (REOP_UNLIKELY(!plain_submits(slot, engine) || !plain_enters(file, offset)))
-        return transfer_the_long_way(op, file, kind, data, size, offset);
+        return (kind == REOP_KIND_READ ? read_the_long_way
+                                       : write_the_long_way)(op, file, data, size, offset, engine);
     plain_fill(op, file, kind, data, size, offset);
     overlapped = prepare(op, offset);
     engine_date(slot, sync_tick());
     plain_launch(slot, engine);
+    atomic_signal_fence(memory_order_seq_cst); /* so that no register is kept for them */
+    bytes_out = (DWORD *) (void *) &op->os_error;
     if (kind == REOP_KIND_READ)
-        done = ReadFile((HANDLE) file->handle, data, size, bytes_out, overlapped);
+        done = ReadFile((HANDLE) file->handle, op->data, op->size, bytes_out, overlapped);
     else
-        done = WriteFile((HANDLE) file->handle, data, size, bytes_out, overlapped);
+        done = WriteFile((HANDLE) file->handle, op->data, op->size, bytes_out, overlapped);
     if (done)
         return answered(op, ERROR_SUCCESS);
     if (REOP_LIKELY(GetLastError() == ERROR_IO_PENDING && !engine_stalls(ticks_since(op))))
@@ -477,7 +481,7 @@ static inline bool is_plain(const reop_op *op)
 static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
     struct iocp *iocp = engine->state;
-    const OVERLAPPED_ENTRY *entry = iocp->entries, *end;
+    const OVERLAPPED_ENTRY *entry, *end;
     reop_op *op, **next;
     uint64_t land_bits;
     reop_file *file;
@@ -489,6 +493,7 @@ static int reap_plain(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t
                                                    max < BATCH ? max : BATCH, &iocp->arrived,
                                                    timeout_ns < 0 ? INFINITE : 0, FALSE)))
         return reap_no_packet(iocp);
+    entry = iocp->entries;
     end = entry + iocp->arrived;
     op = (reop_op *) (void *) entry->lpOverlapped;
     if (REOP_UNLIKELY(entry == end || !is_plain(op)))
