@@ -610,13 +610,13 @@ static int gather(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t tim
             return 0;
         if (collected < 0)
             return collected == -EINTR ? 0 : collected;
-        if (timeout_ns == 0 && !(atomic_load(&engine->attention) & (ENGINE_WAKE | ENGINE_READY)))
-            return engine_finished(engine) ? -ECANCELED : 0;
         if (timeout_ns > 0) {
             timeout_ns = deadline_ns - sync_now_ns();
             if (timeout_ns < 0)
                 timeout_ns = 0;
         }
+        if (timeout_ns == 0 && !(atomic_load(&engine->attention) & (ENGINE_WAKE | ENGINE_READY)))
+            return engine_finished(engine) ? -ECANCELED : 0;
     }
 }
 
