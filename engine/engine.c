@@ -697,14 +697,6 @@ int reap_inside(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeo
     return count > 0 ? (int) landed : count;
 }
 
-REOP_APART int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns,
-                            int error)
-{
-    if (error == 0 && timeout_ns != 0)
-        return reap_the_long_way(engine, ops, max, timeout_ns);
-    return error == -EINTR ? 0 : error;
-}
-
 REOP_HOT int reop_reap(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns)
 {
     return engine->reap(engine, ops, max, timeout_ns);

@@ -251,10 +251,6 @@ engine_transfer write_the_long_way;
 engine_reap reap_the_long_way;
 engine_reap reap_inside; /* what is left of it for who has counted itself in */
 
-/* What a plain reap that brings no op answers: error, as collect() has it; or, where there was
- * something to look at, what the long way does. */
-int reap_nothing(reop_engine *engine, reop_op *ops[], uint32_t max, int64_t timeout_ns, int error);
-
 /* The first thread that submits or reaps owns a single-threaded engine; another aborts. */
 static inline void engine_own(reop_engine *engine)
 {

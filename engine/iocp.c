@@ -224,6 +224,7 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
     struct slot *slot = slot_of(op);
     OVERLAPPED *overlapped;
     DWORD *bytes_out;
+    DWORD error;
     BOOL done;
 
     if (REOP_UNLIKELY(!plain_submits(slot, engine) || !plain_enters(file, offset)))
@@ -241,9 +242,12 @@ static inline reop_status transfer(reop_op *op, reop_file *file, enum reop_kind 
         done = WriteFile((HANDLE) file->handle, op->data, op->size, bytes_out, overlapped);
     if (done)
         return answered(op, ERROR_SUCCESS);
-    if (REOP_LIKELY(GetLastError() == ERROR_IO_PENDING && !engine_stalls(ticks_since(op))))
-        return REOP_PENDING;
-    return answered(op, GetLastError());
+    error = GetLastError();
+    if (REOP_UNLIKELY(error != ERROR_IO_PENDING))
+        return answered(op, error);
+    if (REOP_UNLIKELY(engine_stalls(ticks_since(op))))
+        return answered(op, ERROR_IO_PENDING);
+    return REOP_PENDING;
 }
 
 static reop_status read_plain(reop_op *op, reop_file *file, void *data, uint32_t size,

@@ -11,6 +11,8 @@
 
 #include "engine.h"
 
+#include <errno.h>
+
 /* The caller is the owner, and the op is held, and of the first pool. */
 static inline bool plain_submits(const struct slot *slot, const reop_engine *engine)
 {
@@ -110,13 +112,21 @@ static inline void plain_reap_end(reop_engine *engine)
     atomic_store_explicit(&engine->owner_reaps, 0, memory_order_release); /* pairs with destroy */
 }
 
-/* The same with whatever has come. error: what collect() would answer, if that is nothing. */
+/* What is left of the long way: for gather(), which counts time, and looks at everything. */
+static inline int plain_reap_go_on(const struct plain_asked *asked)
+{
+    return reap_inside(asked->engine, asked->ops, asked->max, asked->timeout_ns);
+}
+
+/* The end with whatever has come. error: what collect() would answer, if that is nothing. */
 static inline int plain_reap_answer(const struct plain_asked *asked, uint32_t count, int error)
 {
+    if (count == 0 && error == 0 && asked->timeout_ns != 0)
+        return plain_reap_go_on(asked);
     plain_reap_end(asked->engine);
-    return count > 0
-               ? (int) count
-               : reap_nothing(asked->engine, asked->ops, asked->max, asked->timeout_ns, error);
+    if (count > 0)
+        return (int) count;
+    return error == -EINTR ? 0 : error;
 }
 
 #endif

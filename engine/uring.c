@@ -1231,16 +1231,12 @@ REOP_HOT static REOP_APART int land_at_once(struct uring *uring, int outcome)
 /* The plain way beside ops that take a while. */
 static REOP_APART int reap_beside(struct uring *uring)
 {
-    struct plain_asked asked = uring->asked;
-
     if (is_idle(uring) && ++uring->doubted % AT_ONCE_TRIES == 0)
-        uring->at_once = ~0u;   /* from the next on, perhaps */
-    if (asked.timeout_ns > 0) { /* gather() counts time */
-        plain_reap_end(asked.engine);
-        return reap_the_long_way(asked.engine, asked.ops, asked.max, asked.timeout_ns);
-    }
+        uring->at_once = ~0u; /* from the next on, perhaps */
+    if (uring->asked.timeout_ns > 0)
+        return plain_reap_go_on(&uring->asked);
     date_queued(uring);
-    return land_plain(uring, enter_owned(uring, asked.timeout_ns != 0), false);
+    return land_plain(uring, enter_owned(uring, uring->asked.timeout_ns != 0), false);
 }
 
 /* The plain way. Where all that was handed over came back in the same call, so that an op has no
