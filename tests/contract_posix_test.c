@@ -747,7 +747,6 @@ static void *reap_until_stopped(void *argument)
 {
     struct stepped *stepped = argument;
     reop_op *op;
-
     int count;
 
     while ((count = reop_reap(stepped->fixture.engine, &op, 1, REOP_FOREVER)) != -ECANCELED)
