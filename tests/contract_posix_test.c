@@ -780,7 +780,7 @@ static bool stop_during_a_submit(const struct fixture_backend *backend, uint32_t
     fixture_step(run_submit, stop_once, &stepped);
     if (stepped.instructions <= instruction)
         reop_stop(stepped.fixture.engine); /* it has fewer */
-    if (stepped.status == REOP_PENDING) /* and deferred; a reaper that sleeps does not see it */
+    if (stepped.status == REOP_PENDING)    /* and deferred; a reaper that sleeps does not see it */
         cr_assert_eq(reop_flush(stepped.fixture.engine), 0);
     for (uint32_t i = 0; i < 5000 && !stepped.ended; i++)
         fixture_sleep_ms(1);
