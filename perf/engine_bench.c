@@ -75,7 +75,8 @@ static inline void queue_block(struct reop_loop *loop, reop_op *op, void *buffer
     reop_status status = reop_write(op, loop->file, buffer, BLOCK_SIZE, 0);
 
     if (status != REOP_PENDING) {
-        fprintf(stderr, "engine_bench: a write was not accepted: %s\n", strerror((int)-op->result));
+        fprintf(stderr, "engine_bench: a write was not accepted: %s\n",
+                strerror((int) -op->result));
         exit(1);
     }
 }
@@ -99,7 +100,7 @@ static void reop_loop_run(struct reop_loop *loop, uint64_t op_count, bool recycl
             reop_op *op = ops[i];
 
             if (op->result != BLOCK_SIZE) {
-                fprintf(stderr, "engine_bench: a write answered %lld\n", (long long)op->result);
+                fprintf(stderr, "engine_bench: a write answered %lld\n", (long long) op->result);
                 exit(1);
             }
             done++;
@@ -124,12 +125,12 @@ static double seconds(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
 }
 
 static int compare(const void *left, const void *right)
 {
-    double a = *(const double *)left, b = *(const double *)right;
+    double a = *(const double *) left, b = *(const double *) right;
 
     return (a > b) - (a < b);
 }
@@ -137,7 +138,7 @@ static int compare(const void *left, const void *right)
 static double quantile(double *values, uint32_t count, double q)
 {
     qsort(values, count, sizeof *values, compare);
-    return values[(uint32_t)(q * (count - 1) + 0.5)];
+    return values[(uint32_t) (q * (count - 1) + 0.5)];
 }
 
 static void run_depth(uint32_t depth, uint32_t rounds, uint64_t op_count, bool json, bool first)
@@ -159,7 +160,7 @@ static void run_depth(uint32_t depth, uint32_t rounds, uint64_t op_count, bool j
             else
                 reop_loop_run(&reop, op_count, contender == RECYCLED);
             if (round > 0)
-                ns[contender][round - 1] = (seconds() - start) * 1e9 / (double)op_count;
+                ns[contender][round - 1] = (seconds() - start) * 1e9 / (double) op_count;
         }
     }
     for (int contender = 0; contender < CONTENDERS; contender++)
@@ -174,10 +175,10 @@ static void run_depth(uint32_t depth, uint32_t rounds, uint64_t op_count, bool j
         if (json)
             printf("%s{\"depth\":%u,\"contender\":\"%s\",\"ns_per_op\":%.1f,\"ratio\":%.4f,"
                    "\"ratio_p10\":%.4f,\"ratio_p90\":%.4f}",
-                   first && contender == 0 ? "" : ",\n", (unsigned)depth,
+                   first && contender == 0 ? "" : ",\n", (unsigned) depth,
                    contender_names[contender], cost, median, low, high);
         else
-            printf("%6u  %-26s %8.1f   %6.3f  (%.3f to %.3f)%s\n", (unsigned)depth,
+            printf("%6u  %-26s %8.1f   %6.3f  (%.3f to %.3f)%s\n", (unsigned) depth,
                    contender_names[contender], cost, median, low, high,
                    targets[contender] == 0        ? ""
                    : median >= targets[contender] ? "   at least 0.95: yes"
@@ -208,7 +209,7 @@ static uint64_t number(const char *name, const char *text, uint64_t max)
 
     if (*text < '0' || *text > '9' || *end != '\0' || value < 1 || value > max) {
         fprintf(stderr, "engine_bench: --%s %s: must be a whole number from 1 to %llu\n", name,
-                text, (unsigned long long)max);
+                text, (unsigned long long) max);
         exit(2);
     }
     return value;
@@ -230,13 +231,13 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'r':
-            rounds = (uint32_t)number("rounds", optarg, ROUNDS_MAX);
+            rounds = (uint32_t) number("rounds", optarg, ROUNDS_MAX);
             break;
         case 'o':
             op_count = number("ops", optarg, UINT32_MAX);
             break;
         case 'd':
-            depths[0] = (uint32_t)number("depth", optarg, DEPTH_MAX);
+            depths[0] = (uint32_t) number("depth", optarg, DEPTH_MAX);
             depth_count = 1;
             break;
         case 'j':
@@ -254,8 +255,8 @@ int main(int argc, char **argv)
         printf("[");
     else
         printf("%s %s, %s; uring; %u rounds of %llu writes\n\n%6s  %-26s %8s   %6s\n",
-               system.sysname, system.release, system.machine, (unsigned)rounds,
-               (unsigned long long)op_count, "depth", "contender", "ns/op", "ratio");
+               system.sysname, system.release, system.machine, (unsigned) rounds,
+               (unsigned long long) op_count, "depth", "contender", "ns/op", "ratio");
     for (uint32_t i = 0; i < depth_count; i++)
         run_depth(depths[i], rounds, op_count, json, i == 0);
     if (json)

@@ -30,8 +30,8 @@ struct uring_loop *uring_loop_open(const char *path, uint32_t block_size, uint32
     loop->block_size = block_size;
     loop->depth = depth;
     loop->fd = open(path, O_WRONLY | O_CLOEXEC);
-    loop->buffers = aligned_alloc(4096, (size_t)block_size * depth);
-    all = (struct iovec){loop->buffers, (size_t)block_size * depth};
+    loop->buffers = aligned_alloc(4096, (size_t) block_size * depth);
+    all = (struct iovec){loop->buffers, (size_t) block_size * depth};
     error = io_uring_queue_init_params(depth, &loop->ring, &params);
     if (loop->fd < 0 || loop->buffers == NULL || error < 0 ||
         (error = io_uring_register_files(&loop->ring, &loop->fd, 1)) < 0 ||
@@ -48,7 +48,7 @@ static inline void queue_block(struct uring_loop *loop, uint32_t index)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
-    io_uring_prep_write_fixed(sqe, 0, loop->buffers + (size_t)index * loop->block_size,
+    io_uring_prep_write_fixed(sqe, 0, loop->buffers + (size_t) index * loop->block_size,
                               loop->block_size, 0, 0);
     sqe->flags |= IOSQE_FIXED_FILE;
     sqe->user_data = index;
@@ -59,7 +59,7 @@ void uring_loop_run(struct uring_loop *loop, uint64_t op_count)
     uint64_t queued = 0, done = 0;
 
     while (queued < loop->depth && queued < op_count)
-        queue_block(loop, (uint32_t)queued++);
+        queue_block(loop, (uint32_t) queued++);
     while (done < op_count) {
         struct io_uring_cqe *cqe;
         unsigned head, seen = 0;
@@ -71,7 +71,7 @@ void uring_loop_run(struct uring_loop *loop, uint64_t op_count)
         }
         io_uring_for_each_cqe(&loop->ring, head, cqe)
         {
-            if (cqe->res != (int)loop->block_size) {
+            if (cqe->res != (int) loop->block_size) {
                 fprintf(stderr, "hand-written loop: a write answered %d\n", cqe->res);
                 exit(1);
             }
@@ -79,7 +79,7 @@ void uring_loop_run(struct uring_loop *loop, uint64_t op_count)
             done++;
             if (queued < op_count) {
                 queued++;
-                queue_block(loop, (uint32_t)cqe->user_data);
+                queue_block(loop, (uint32_t) cqe->user_data);
             }
         }
         io_uring_cq_advance(&loop->ring, seen);

@@ -2,7 +2,8 @@
  *
  * A device that is slow, or stands still once: preloaded, it delays pwrite() on regular files by
  * STALL_EACH_US microseconds each, and STALL_AFTER_MS after the first one by STALL_MS, halfway
- * through which it sends the process STALL_SIGNAL. From the first one on the time of day is STALL_CLOCK_S seconds ahead, as if somebody had set it.
+ * through which it sends the process STALL_SIGNAL. From the first one on the time of day is
+ * STALL_CLOCK_S seconds ahead, as if somebody had set it.
  */
 #include <signal.h>
 #include <stdatomic.h>
